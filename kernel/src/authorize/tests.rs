@@ -1,0 +1,253 @@
+//! Each wish, granted and refused in each way.
+
+use serde_json::json;
+
+use super::*;
+use crate::config::Config;
+
+/// A plugin `lamp` that asks in every way for something of its own, something beyond, and something
+/// of the kernel's.
+fn manifest() -> Manifest {
+    let json = json!({
+        "manifest": "1.0",
+        "name": "lamp",
+        "version": "0.1.0",
+        "abi": {"major": 1, "minor": 0, "fingerprint": "00ff00ff00ff00ff"},
+        "compiler": "rustc 1.95.0",
+        "panic": "unwind",
+        "target": "x86_64-unknown-linux-gnu",
+        "capabilities": [{"name": "lamp.on"}, {"name": "LOAD_CONFIG"}, {"name": "kernel.stop"}],
+        "subscriptions": [
+            {"pattern": "lamp.**"},
+            {"pattern": "sysmon.*.load"},
+            {"pattern": "kernel.plugin.*"},
+        ],
+        "permissions": {
+            "call": ["lamp.**", "devices.**"],
+            "publish": ["lamp", "lamp.**", "alert.**", "kernel.**"],
+            "storage": ["lamp", "history"],
+            "state": ["lamp.cache", "shared"],
+        },
+    });
+    Manifest::from_json(json.to_string().as_bytes()).expect("a manifest")
+}
+
+fn allow(lines: &str) -> Allow {
+    let text = format!("[plugins.lamp.allow]\n{lines}");
+    Config::parse(&text, "octa.toml")
+        .expect("a configuration")
+        .plugin("lamp")
+        .allow
+}
+
+/// Grants all that can be granted.
+fn everything() -> Allow {
+    let lines = Reach::ALL.map(|reach| format!("{} = [\"**\"]\n", reach.key()));
+    allow(&lines.concat())
+}
+
+fn refusal(allow: &Allow, wish: Wish<'_>) -> Why {
+    authorize(&manifest(), allow, wish)
+        .expect_err("a refusal")
+        .why
+}
+
+#[test]
+fn the_own_namespace_needs_no_grant() {
+    for wish in [
+        Wish::Call("lamp.on"),
+        Wish::Call("lamp.other"),
+        Wish::Publish("lamp"),
+        Wish::Publish("lamp.changed"),
+        Wish::Subscribe("lamp.**"),
+        Wish::Subscribe("lamp.changed"),
+        Wish::Subscribe("kernel.plugin.started"),
+        Wish::Storage("lamp"),
+        Wish::State("lamp.cache"),
+        Wish::Provide("lamp.on"),
+    ] {
+        let grant = authorize(&manifest(), &Allow::default(), wish).expect("granted");
+        assert_eq!((grant.reach(), grant.target().as_str()), wish.parts());
+    }
+}
+
+#[test]
+fn beyond_it_each_wish_needs_its_line() {
+    for (wish, line) in [
+        (Wish::Call("devices.turn_on"), "call = [\"devices.**\"]"),
+        (Wish::Publish("alert.fire"), "publish = [\"alert.**\"]"),
+        (
+            Wish::Subscribe("sysmon.cpu.load"),
+            "subscribe = [\"sysmon.*.load\"]",
+        ),
+        (
+            Wish::Subscribe("sysmon.*.load"),
+            "subscribe = [\"sysmon.*.load\"]",
+        ),
+        (Wish::Storage("history"), "storage = [\"history\"]"),
+        (Wish::State("shared"), "state = [\"shared\"]"),
+        (Wish::Provide("LOAD_CONFIG"), "provide = [\"LOAD_CONFIG\"]"),
+    ] {
+        let denied = authorize(&manifest(), &Allow::default(), wish).expect_err("not granted");
+        assert_eq!(denied.why, Why::NotGranted, "{wish}");
+        assert_eq!(denied.grant(), Some(("[plugins.lamp.allow]".into(), line)));
+        assert!(
+            authorize(&manifest(), &allow(line), wish).is_ok(),
+            "`{line}` grants {wish}"
+        );
+        // A line of another kind grants nothing.
+        let (reach, _) = wish.parts();
+        for other in Reach::ALL.into_iter().filter(|other| *other != reach) {
+            let other = allow(&format!("{} = [\"**\"]", other.key()));
+            assert_eq!(refusal(&other, wish), Why::NotGranted, "{wish}");
+        }
+    }
+}
+
+#[test]
+fn what_was_not_asked_is_refused_whatever_is_granted() {
+    for wish in [
+        Wish::Call("sysmon.read"),
+        Wish::Call("**"),
+        Wish::Publish("device.changed"),
+        Wish::Publish("alert"),
+        Wish::Subscribe("sysmon.**"),
+        Wish::Subscribe("sysmon.*"),
+        Wish::Subscribe("kernel.**"),
+        Wish::Storage("other"),
+        Wish::Storage("lamp.deep"),
+        Wish::State("lamp"),
+        Wish::Provide("lamp.off"),
+        Wish::Provide("SAVE_CONFIG"),
+    ] {
+        assert_eq!(refusal(&everything(), wish), Why::NotAsked, "{wish}");
+    }
+}
+
+#[test]
+fn a_grant_must_cover_the_whole_wish() {
+    for (wish, line) in [
+        (
+            Wish::Subscribe("sysmon.*.load"),
+            "subscribe = [\"sysmon.cpu.load\"]",
+        ),
+        (Wish::Call("devices.**"), "call = [\"devices.*\"]"),
+        (
+            Wish::Publish("alert.a.b"),
+            "publish = [\"alert.*\", \"alerts.**\"]",
+        ),
+        (Wish::Storage("history"), "storage = [\"history.**\"]"),
+    ] {
+        assert_eq!(
+            refusal(&allow(line), wish),
+            Why::NotGranted,
+            "{wish} by {line}"
+        );
+    }
+}
+
+#[test]
+fn the_kernel_speaks_for_itself() {
+    for wish in [
+        Wish::Publish("kernel.plugin.started"),
+        Wish::Publish("kernel"),
+        Wish::Publish("kernel.**"),
+        Wish::Provide("kernel.stop"),
+    ] {
+        assert_eq!(refusal(&everything(), wish), Why::Reserved, "{wish}");
+    }
+    let mut gateway = manifest();
+    gateway.permissions.publish = vec!["**".parse().expect("a pattern")];
+    let grant = authorize(&gateway, &everything(), Wish::Publish("**")).expect("granted");
+    assert!(grant.permits("any.thing"));
+    assert!(!grant.permits("kernel.plugin.started"));
+}
+
+#[test]
+fn a_target_must_be_well_formed() {
+    for wish in [
+        Wish::Call(""),
+        Wish::Publish("lamp..x"),
+        Wish::Subscribe("**.lamp"),
+        Wish::Storage("lamp/../history"),
+        Wish::State("lamp\n"),
+        Wish::Provide("lamp.o*"),
+    ] {
+        assert!(
+            matches!(refusal(&everything(), wish), Why::Malformed(_)),
+            "{wish}"
+        );
+    }
+}
+
+#[test]
+fn what_may_be_provided_may_be_called() {
+    assert_eq!(
+        refusal(&Allow::default(), Wish::Call("LOAD_CONFIG")),
+        Why::NotAsked
+    );
+    let provides = allow("provide = [\"LOAD_CONFIG\"]");
+    assert!(authorize(&manifest(), &provides, Wish::Call("LOAD_CONFIG")).is_ok());
+}
+
+#[test]
+fn a_refusal_says_plugin_wish_reason_and_remedy() {
+    let some = allow("publish = [\"weather.**\"]");
+    let denied =
+        authorize(&manifest(), &some, Wish::Publish("alert.fire")).expect_err("not granted");
+    assert_eq!(
+        denied.to_string(),
+        "plugin `lamp` may not publish `alert.fire`: \
+         it lies outside the plugin's own namespace and is not granted"
+    );
+    assert_eq!(
+        denied.hint().expect("a hint"),
+        "to grant it, write into octa.toml under `[plugins.lamp.allow]`: \
+         `publish = [\"weather.**\", \"alert.**\"]`"
+    );
+    let denied = authorize(&manifest(), &some, Wish::Storage("other")).expect_err("not asked");
+    assert_eq!(
+        denied.to_string(),
+        "plugin `lamp` may not use the storage namespace `other`: its manifest does not ask for it"
+    );
+    assert_eq!(denied.grant(), None);
+    assert!(
+        denied
+            .hint()
+            .expect("a hint")
+            .contains("`permissions.storage`")
+    );
+}
+
+#[test]
+fn a_review_lists_all_that_is_lacking() {
+    let mut manifest = manifest();
+    manifest
+        .permissions
+        .publish
+        .push("news.**".parse().expect("a pattern"));
+    let denied = review(&manifest, &Allow::default());
+    let told: Vec<&str> = denied.iter().map(|denied| denied.wish.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "call `devices.**`",
+            "publish `alert.**`",
+            "publish `kernel.**`",
+            "publish `news.**`",
+            "subscribe to `sysmon.*.load`",
+            "use the storage namespace `history`",
+            "use the state namespace `shared`",
+            "provide `LOAD_CONFIG`",
+            "provide `kernel.stop`",
+        ]
+    );
+    let line = "publish = [\"alert.**\", \"news.**\"]";
+    assert_eq!(denied[1].grant().map(|(_, line)| line), Some(line));
+    assert_eq!(denied[3].grant().map(|(_, line)| line), Some(line));
+    assert_eq!(
+        review(&manifest, &everything()).len(),
+        2,
+        "only what is the kernel's"
+    );
+}

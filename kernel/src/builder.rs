@@ -1,0 +1,257 @@
+//! Puts a kernel together.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use octa_loader::{FileRules, Opener, StageDir, StageError};
+use thiserror::Error;
+
+use crate::{
+    Kernel,
+    bus::Bus,
+    config::{Config, NoSecrets, Secrets, StorageKind},
+    facilities::Commons,
+    kernel::Running,
+    linked::Linked,
+    manager::{Core, Manager},
+    pool::Pool,
+    services::Services,
+    spare::Spare,
+    state::State,
+    storage::{Memory, OpenError, Sqlite, Storage, StorageAdapter},
+    time::{Clock, SystemClock},
+};
+
+/// How often a subscription that drops events is told of, at most.
+const OVERFLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a kernel is made of. Every part has a default but the plugins.
+pub struct Builder {
+    plugins: Option<PathBuf>,
+    linked: Vec<Linked>,
+    data: Option<PathBuf>,
+    config: Config,
+    secrets: Box<dyn Secrets + Send + Sync>,
+    storage: Option<Storage>,
+    clock: Option<Arc<dyn Clock>>,
+    rules: FileRules,
+    log_level: log::LevelFilter,
+}
+
+/// Why no kernel could be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory `{path}`")]
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no place for private copies of plugins.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The storage cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The system gives no threads.
+    #[error("cannot start the kernel's threads")]
+    Threads(#[source] io::Error),
+}
+
+impl BuildError {
+    /// The way out.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data { path, .. } => {
+                Some(format!("make `{}` a directory that this user may write", path.display()))
+            }
+            Self::Stage(error) => error.hint(),
+            Self::Storage(error) => error.hint(),
+            Self::Threads(_) => None,
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            plugins: None,
+            linked: Vec::new(),
+            data: None,
+            config: Config::default(),
+            secrets: Box::new(NoSecrets),
+            storage: None,
+            clock: None,
+            rules: FileRules::default(),
+            log_level: log::LevelFilter::Info,
+        }
+    }
+
+    /// The directory of compiled plugins.
+    #[must_use]
+    pub fn plugins(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.plugins = Some(directory.into());
+        self
+    }
+
+    /// A plugin that is part of this program.
+    #[must_use]
+    pub fn plugin(mut self, plugin: Linked) -> Self {
+        self.linked.push(plugin);
+        self
+    }
+
+    /// The directory for the database and for private copies of plugins. Without it they lie
+    /// in a fresh directory under the system's temporary one, and storage in memory.
+    #[must_use]
+    pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data = Some(directory.into());
+        self
+    }
+
+    /// The configuration; see [`Config::parse`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where `{ env = … }` and `{ file = … }` in the configuration are read from.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl Secrets + Send + Sync + 'static) -> Self {
+        self.secrets = Box::new(secrets);
+        self
+    }
+
+    /// The storage, instead of the one that the configuration names.
+    #[must_use]
+    pub fn storage(mut self, adapter: impl StorageAdapter) -> Self {
+        self.storage = Some(Storage::new(adapter));
+        self
+    }
+
+    /// The clock, instead of the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Which files are accepted as plugins.
+    #[must_use]
+    pub fn file_rules(mut self, rules: FileRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The most verbose level that plugins write into the log.
+    #[must_use]
+    pub fn log_level(mut self, level: log::LevelFilter) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// Puts the kernel together. No plugin is looked at yet.
+    ///
+    /// # Errors
+    ///
+    /// If the data directory, the storage or threads are not to be had.
+    pub fn build(mut self) -> Result<Kernel, BuildError> {
+        let threads = available_parallelism().map_or(2, usize::from).max(2);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("octa-kernel")
+            .enable_all()
+            .build()
+            .map_err(BuildError::Threads)?;
+        let clock = self.clock.take();
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.handle().clone())));
+        let wall = clock.clone();
+        let bus = Bus::new(Arc::new(move || nanos(wall.wall())));
+        let spare = Spare::default();
+        let deadline = self.config.kernel.call_deadline;
+        let commons = Commons {
+            services: Services::new(clock.clone(), spare.clone(), deadline),
+            state: State::new(),
+            storage: self.open_storage()?,
+            pool: Pool::new(threads),
+            runtime: runtime.handle().clone(),
+            bus,
+            clock,
+        };
+        runtime.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
+        let stage = self.open_stage()?;
+        let core = Arc::new(Core {
+            commons: commons.clone(),
+            spare,
+            config: self.config,
+            secrets: self.secrets,
+            directory: self.plugins,
+            linked: self.linked,
+            rules: self.rules,
+            opener: Opener::default(),
+            stage,
+            log_level: self.log_level,
+        });
+        let view = Arc::new(ArcSwap::default());
+        let events = Manager::spawn(core, view.clone());
+        Ok(Kernel::new(Running { commons, events, view, runtime: Some(runtime) }))
+    }
+
+    fn open_storage(&mut self) -> Result<Storage, BuildError> {
+        if let Some(storage) = self.storage.take() {
+            return Ok(storage);
+        }
+        let config = &self.config.storage;
+        match (&self.data, config.adapter) {
+            (Some(data), StorageKind::Sqlite) => {
+                make_directory(data)?;
+                Ok(Storage::new(Sqlite::open(data.join(&config.path))?))
+            }
+            (None, _) | (_, StorageKind::Memory) => Ok(Storage::new(Memory::new())),
+        }
+    }
+
+    /// A place for private copies, if there is anything to copy.
+    fn open_stage(&self) -> Result<Option<StageDir>, BuildError> {
+        if self.plugins.is_none() {
+            return Ok(None);
+        }
+        let data = match &self.data {
+            Some(data) => data.clone(),
+            None => std::env::temp_dir().join(format!("octa-{}", std::process::id())),
+        };
+        make_directory(&data)?;
+        let stage = StageDir::open(&data)?;
+        if let Err(error) = stage.sweep() {
+            log::warn!("leftovers of other kernels stay in `{}`: {error}", data.display());
+        }
+        Ok(Some(stage))
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), BuildError> {
+    fs::create_dir_all(path).map_err(|source| BuildError::Data { path: path.to_owned(), source })
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("plugins", &self.plugins)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,277 @@
+//! What `octa.toml` says, typed: the kernel's deadlines, the storage, and each plugin's grants and
+//! settings.
+//!
+//! Reading the file and the environment is the face's business; the text and a [`Secrets`] reader
+//! come in.
+
+mod document;
+mod duration;
+mod path;
+mod place;
+mod schema_check;
+mod schema_words;
+mod section;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use octa_loader::{NameKind, Pattern};
+
+use document::{Document, Node, Table};
+use path::Path;
+
+pub use place::Place;
+pub use schema_check::{Mismatch, check_schema};
+pub use section::{NoSecrets, Secrets, Section, Settings, SettingsError};
+
+/// Everything that `octa.toml` can say; what it leaves out has its default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// `[kernel]`.
+    pub kernel: KernelConfig,
+    /// `[storage]`.
+    pub storage: StorageConfig,
+    /// `[plugins.X]` by plugin name.
+    pub plugins: BTreeMap<String, PluginConfig>,
+}
+
+/// How long the kernel waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// For a plugin's `create` and `start`.
+    pub start_deadline: Duration,
+    /// For a plugin's `stop`.
+    pub stop_deadline: Duration,
+    /// For a call that brings no deadline of its own.
+    pub call_deadline: Duration,
+}
+
+/// Where storage is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// What keeps it.
+    pub adapter: StorageKind,
+    /// The database file, relative to the data directory; memory has none.
+    pub path: PathBuf,
+}
+
+/// The storage adapters that a configuration can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageKind {
+    /// A database file.
+    Sqlite,
+    /// Nothing survives the process.
+    Memory,
+}
+
+/// What one plugin may do and is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginConfig {
+    /// Whether it should run; a disabled plugin stays discovered.
+    pub enabled: bool,
+    /// What it may reach beyond its own namespace.
+    pub allow: Allow,
+    /// Its own section, still to be settled against its schema.
+    pub config: Section,
+}
+
+/// What a plugin is granted beyond its own namespace, as patterns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Capabilities it may call.
+    pub call: Vec<Pattern>,
+    /// Topics it may publish.
+    pub publish: Vec<Pattern>,
+    /// Topics it may subscribe to.
+    pub subscribe: Vec<Pattern>,
+    /// Storage namespaces it may use.
+    pub storage: Vec<Pattern>,
+    /// State namespaces it may use.
+    pub state: Vec<Pattern>,
+    /// Capabilities it may provide.
+    pub provide: Vec<Pattern>,
+}
+
+impl Default for KernelConfig {
+    fn default() -> Self {
+        KernelConfig {
+            start_deadline: Duration::from_secs(10),
+            stop_deadline: Duration::from_secs(10),
+            call_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        StorageConfig {
+            adapter: StorageKind::Sqlite,
+            path: PathBuf::from("octa.db"),
+        }
+    }
+}
+
+impl Default for PluginConfig {
+    fn default() -> Self {
+        PluginConfig {
+            enabled: true,
+            allow: Allow::default(),
+            config: Section::default(),
+        }
+    }
+}
+
+/// Tells why a text is no configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is not TOML.
+    #[error("{place}: {message}")]
+    Syntax {
+        /// Where the parser stopped.
+        place: Place,
+        /// What it says, without the text around, which may hold a password.
+        message: String,
+    },
+    /// A key or a value that has no meaning here.
+    #[error("{place}: {mismatch}")]
+    Mismatch {
+        /// Where it is written.
+        place: Place,
+        /// What was found and what was expected.
+        mismatch: Box<Mismatch>,
+    },
+}
+
+impl ConfigError {
+    /// Names what was probably meant.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ConfigError::Syntax { .. } => None,
+            ConfigError::Mismatch { mismatch, .. } => mismatch.hint(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of a configuration file; `file_name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing in the text that is not understood; unknown keys are not passed over.
+    pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigError> {
+        let document = Document {
+            file: file_name.into(),
+            text,
+        };
+        let entries = document.parse()?;
+        let root = Table {
+            document: &document,
+            path: Path::Root(""),
+            entries: &entries,
+        };
+        root.only(&["kernel", "storage", "plugins"])?;
+        Ok(Config {
+            kernel: read(root.get("kernel"), kernel)?,
+            storage: read(root.get("storage"), storage)?,
+            plugins: read(root.get("plugins"), plugins)?,
+        })
+    }
+
+    /// What is said of a plugin, or the defaults if it is not mentioned.
+    pub fn plugin(&self, name: &str) -> PluginConfig {
+        self.plugins.get(name).cloned().unwrap_or_default()
+    }
+}
+
+fn read<T: Default>(
+    node: Option<Node<'_>>,
+    read: impl FnOnce(Node<'_>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    node.map_or_else(|| Ok(T::default()), read)
+}
+
+fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
+    let table = node.table()?;
+    table.only(&["start_deadline", "stop_deadline", "call_deadline"])?;
+    let default = KernelConfig::default();
+    let duration = |key, default| table.get(key).map_or(Ok(default), |node| node.duration());
+    Ok(KernelConfig {
+        start_deadline: duration("start_deadline", default.start_deadline)?,
+        stop_deadline: duration("stop_deadline", default.stop_deadline)?,
+        call_deadline: duration("call_deadline", default.call_deadline)?,
+    })
+}
+
+fn storage(node: Node<'_>) -> Result<StorageConfig, ConfigError> {
+    let table = node.table()?;
+    table.only(&["adapter", "path"])?;
+    let mut storage = StorageConfig::default();
+    if let Some(node) = table.get("adapter") {
+        storage.adapter = node.choice(&[
+            ("sqlite", StorageKind::Sqlite),
+            ("memory", StorageKind::Memory),
+        ])?;
+    }
+    if let Some(node) = table.get("path") {
+        let expected = "the path of a file";
+        let path = Some(node.text(expected)?).filter(|path| !path.is_empty());
+        storage.path = path.ok_or_else(|| node.mismatch(expected))?.into();
+    }
+    Ok(storage)
+}
+
+fn plugins(node: Node<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigError> {
+    let table = node.table()?;
+    let mut plugins = BTreeMap::new();
+    for (name, node) in table.iter() {
+        if NameKind::Plugin.check(name).is_err() {
+            return Err(node.misnamed());
+        }
+        plugins.insert(name.to_owned(), plugin(node)?);
+    }
+    Ok(plugins)
+}
+
+fn plugin(node: Node<'_>) -> Result<PluginConfig, ConfigError> {
+    let table = node.table()?;
+    table.only(&["enabled", "allow", "config"])?;
+    Ok(PluginConfig {
+        enabled: table
+            .get("enabled")
+            .map_or(Ok(true), |node| node.boolean())?,
+        allow: read(table.get("allow"), allow)?,
+        config: read(table.get("config"), |node| node.section())?,
+    })
+}
+
+fn allow(node: Node<'_>) -> Result<Allow, ConfigError> {
+    let table = node.table()?;
+    table.only(&[
+        "call",
+        "publish",
+        "subscribe",
+        "storage",
+        "state",
+        "provide",
+    ])?;
+    let expected = "a name or a pattern such as \"device.**\"";
+    let patterns = |key| {
+        read(table.get(key), |node| {
+            node.list(expected, |text| text.parse().ok())
+        })
+    };
+    Ok(Allow {
+        call: patterns("call")?,
+        publish: patterns("publish")?,
+        subscribe: patterns("subscribe")?,
+        storage: patterns("storage")?,
+        state: patterns("state")?,
+        provide: patterns("provide")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Walks a TOML document key by key, so that each error can say where it stands and what was
+//! expected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Number, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::path::Path;
+use super::place::Place;
+use super::schema_check::Mismatch;
+use super::schema_words::join;
+use super::section::Section;
+use super::{ConfigError, duration};
+use crate::nearest::nearest;
+
+const NAME: &str = "a lowercase letter, then lowercase letters, digits and `-`";
+
+/// The text and its name.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    pub(super) file: Arc<str>,
+    pub(super) text: &'a str,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn parse(&self) -> Result<DeTable<'a>, ConfigError> {
+        DeTable::parse(self.text)
+            .map(Spanned::into_inner)
+            .map_err(|error| ConfigError::Syntax {
+                place: Place::of(&self.file, self.text, error.span().unwrap_or_default()),
+                message: error.message().to_owned(),
+            })
+    }
+}
+
+/// A table of the document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) document: &'a Document<'a>,
+    pub(super) path: Path<'a>,
+    pub(super) entries: &'a DeTable<'a>,
+}
+
+/// A value of the document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node<'a> {
+    document: &'a Document<'a>,
+    path: Path<'a>,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Table<'a> {
+    /// Refuses every key but the known ones.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), ConfigError> {
+        let unknown = self
+            .entries
+            .iter()
+            .find(|(key, _)| !known.contains(&key.get_ref().as_ref()));
+        let Some((key, _)) = unknown else {
+            return Ok(());
+        };
+        let expected = join(known.iter().map(|key| format!("`{key}`")));
+        let path = self.path.key(key.get_ref());
+        let mismatch = Mismatch::new(path, "an unknown key", expected);
+        let suggestion = nearest(key.get_ref(), known.iter().copied());
+        Err(ConfigError::Mismatch {
+            place: Place::of(&self.document.file, self.document.text, key.span()),
+            mismatch: Box::new(mismatch.suggesting(suggestion)),
+        })
+    }
+
+    pub(super) fn get(&'a self, key: &'a str) -> Option<Node<'a>> {
+        let value = self.entries.get(key)?;
+        Some(Node {
+            document: self.document,
+            path: self.path.key(key),
+            value,
+        })
+    }
+
+    pub(super) fn iter(&'a self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+        self.entries.iter().map(|(key, value)| {
+            let key = key.get_ref().as_ref();
+            (
+                key,
+                Node {
+                    document: self.document,
+                    path: self.path.key(key),
+                    value,
+                },
+            )
+        })
+    }
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn table(&self) -> Result<Table<'a>, ConfigError> {
+        match self.value.get_ref() {
+            DeValue::Table(entries) => Ok(Table {
+                document: self.document,
+                path: self.path,
+                entries,
+            }),
+            _ => Err(self.mismatch("a table")),
+        }
+    }
+
+    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.value.get_ref() {
+            DeValue::Boolean(value) => Ok(*value),
+            _ => Err(self.mismatch("`true` or `false`")),
+        }
+    }
+
+    pub(super) fn text(&self, expected: &str) -> Result<&'a str, ConfigError> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.mismatch(expected)),
+        }
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, ConfigError> {
+        let text = self.text(duration::EXPECTED)?;
+        duration::parse(text).ok_or_else(|| self.mismatch(duration::EXPECTED))
+    }
+
+    /// One of a few words, each with its meaning.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let words = choices.iter().map(|(word, _)| *word);
+        let expected = join(words.clone().map(|word| format!("`{word:?}`")));
+        let text = self.text(&expected)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        let error = || self.error(self.describe(&expected).suggesting(nearest(text, words)));
+        chosen.map(|(_, meaning)| *meaning).ok_or_else(error)
+    }
+
+    /// A list of texts, each read by `read`.
+    pub(super) fn list<T>(
+        &self,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let DeValue::Array(items) = self.value.get_ref() else {
+            return Err(self.mismatch(&format!("a list, each item {expected}")));
+        };
+        let nodes = items.iter().enumerate();
+        nodes
+            .map(|(index, value)| {
+                let node = Node {
+                    document: self.document,
+                    path: self.path.index(index),
+                    value,
+                };
+                read(node.text(expected)?).ok_or_else(|| node.mismatch(expected))
+            })
+            .collect()
+    }
+
+    /// A plugin's own section, converted to JSON with the places of its parts.
+    pub(super) fn section(&self) -> Result<Section, ConfigError> {
+        let mut section = Section::default();
+        let table = self.table()?;
+        section.places.insert(self.path.to_string(), self.place());
+        for (key, node) in table.iter() {
+            let value = node.json(&mut section)?;
+            section.values.insert(key.to_owned(), value);
+        }
+        Ok(section)
+    }
+
+    fn json(&self, section: &mut Section) -> Result<Value, ConfigError> {
+        section.places.insert(self.path.to_string(), self.place());
+        Ok(match self.value.get_ref() {
+            DeValue::String(text) => Value::String(text.to_string()),
+            DeValue::Boolean(value) => Value::Bool(*value),
+            DeValue::Datetime(time) => Value::String(time.to_string()),
+            DeValue::Integer(number) => {
+                let number = i64::from_str_radix(number.as_str(), number.radix());
+                Value::from(number.map_err(|_| self.mismatch("an integer of 64 bits"))?)
+            }
+            DeValue::Float(number) => {
+                let number = number.as_str().parse().ok().and_then(Number::from_f64);
+                Value::Number(number.ok_or_else(|| self.mismatch("a finite number"))?)
+            }
+            DeValue::Array(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for (index, value) in items.iter().enumerate() {
+                    let node = Node {
+                        document: self.document,
+                        path: self.path.index(index),
+                        value,
+                    };
+                    values.push(node.json(section)?);
+                }
+                Value::Array(values)
+            }
+            DeValue::Table(_) => {
+                let mut values = Map::new();
+                for (key, node) in self.table()?.iter() {
+                    values.insert(key.to_owned(), node.json(section)?);
+                }
+                Value::Object(values)
+            }
+        })
+    }
+
+    /// The error that something else was expected here.
+    pub(super) fn mismatch(&self, expected: &str) -> ConfigError {
+        self.error(self.describe(expected))
+    }
+
+    /// The error that the key itself is no name of a plugin.
+    pub(super) fn misnamed(&self) -> ConfigError {
+        self.error(Mismatch::new(self.path, "no name of a plugin", NAME))
+    }
+
+    fn describe(&self, expected: &str) -> Mismatch {
+        let found = match self.value.get_ref() {
+            DeValue::String(text) => format!("`{text:?}`"),
+            DeValue::Integer(number) => format!("`{number}`"),
+            DeValue::Float(number) => format!("`{number}`"),
+            DeValue::Boolean(value) => format!("`{value}`"),
+            DeValue::Datetime(time) => format!("`{time}`"),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+        };
+        Mismatch::new(self.path, found, expected)
+    }
+
+    fn error(&self, mismatch: Mismatch) -> ConfigError {
+        ConfigError::Mismatch {
+            place: self.place(),
+            mismatch: Box::new(mismatch),
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place::of(&self.document.file, self.document.text, self.value.span())
+    }
+}

@@ -1,0 +1,132 @@
+//! Carries events from a subscription's queue into a plugin's handler, batch by batch.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use octa_loader::{EventParts, EventView, Instance, Outcome, Started, Subscription as Declared};
+use octa_plugin_api::{Error, ErrorKind, Payload, block_on};
+use serde_json::json;
+
+use crate::{
+    bus::{Event, Publisher, Subscription},
+    spare::Spare,
+};
+
+/// The topic that events are told on which a handler could not handle.
+pub(crate) const DEAD_LETTER: &str = "kernel.dead_letter";
+
+/// The most events of one batch.
+const BATCH: usize = 64;
+
+/// An event on its way, and how often it was tried.
+struct Letter {
+    event: Arc<Event>,
+    attempt: u32,
+}
+
+impl EventView for Letter {
+    fn view(&self) -> EventParts<'_> {
+        let event = &self.event;
+        EventParts {
+            id: event.id,
+            sequence: event.sequence,
+            time: event.time,
+            correlation: event.correlation,
+            attempt: self.attempt,
+            content_type: event.content_type,
+            topic: &event.topic,
+            source: &event.source,
+            payload: &event.payload,
+        }
+    }
+}
+
+/// Delivers the events of one subscription to one handler.
+pub(crate) struct Deliveries {
+    pub(crate) instance: Instance,
+    pub(crate) handler: u32,
+    pub(crate) declared: Declared,
+    pub(crate) publisher: Publisher,
+    pub(crate) spare: Spare,
+}
+
+impl Deliveries {
+    /// Delivers until the subscription ends or the instance lets no more in.
+    pub(crate) async fn run(self, mut subscription: Subscription) {
+        let mut batch = Vec::new();
+        while subscription.recv_batch(&mut batch, BATCH).await > 0 {
+            if !self.deliver_all(&mut batch).await {
+                return;
+            }
+        }
+    }
+
+    /// Delivers a batch; false if the instance lets no more in.
+    async fn deliver_all(&self, batch: &mut Vec<Arc<Event>>) -> bool {
+        let mut attempt = 0;
+        while !batch.is_empty() {
+            let outcome = self.deliver(batch, attempt).await;
+            let handled = usize::try_from(outcome.number).unwrap_or(0).min(batch.len());
+            batch.drain(..handled);
+            let Err(error) = outcome.result else { continue };
+            if handled > 0 {
+                attempt = 0;
+            }
+            if error.kind() == ErrorKind::Unavailable && !self.instance.is_open() {
+                return false;
+            }
+            if attempt < self.declared.retries && error.kind() != ErrorKind::Interrupted {
+                attempt += 1;
+            } else if !batch.is_empty() {
+                self.give_up(&batch.remove(0), &error);
+                attempt = 0;
+            }
+        }
+        true
+    }
+
+    async fn deliver(&self, batch: &[Arc<Event>], attempt: u32) -> Outcome {
+        let letters = batch.iter().enumerate().map(|(index, event)| {
+            // Only the first of a batch can have been tried before.
+            let attempt = if index == 0 { attempt } else { 0 };
+            Letter { event: event.clone(), attempt }
+        });
+        let letters = letters.collect::<Vec<_>>();
+        if !self.declared.blocking {
+            return begin(&self.instance, self.handler, letters).await.finish().await;
+        }
+        let (instance, handler) = (self.instance.clone(), self.handler);
+        let told = self.spare.run(move || {
+            block_on(async { begin(&instance, handler, letters).await.finish().await })
+        });
+        told.await.unwrap_or_else(|_| {
+            Error::new(ErrorKind::Internal, "the thread of the delivery ended early").into()
+        })
+    }
+
+    /// Tells of an event that the handler failed at too often, and goes on.
+    fn give_up(&self, event: &Event, error: &Error) {
+        let plugin = self.instance.name();
+        log::warn!("plugin `{plugin}` could not handle an event on `{}`: {error:?}", event.topic);
+        if &*event.topic == DEAD_LETTER {
+            return;
+        }
+        let letter = json!({
+            "plugin": &**plugin,
+            "subscription": self.declared.pattern.as_str(),
+            "cause": error.message(),
+            "kind": error.kind().label(),
+            "topic": &*event.topic,
+            "source": &*event.source,
+            "id": event.id,
+            "payload": String::from_utf8_lossy(&event.payload),
+        });
+        let payload = Payload::json(&letter).unwrap_or_default();
+        // Never waits for room: who publishes here is the delivery itself.
+        drop(self.publisher.publish(DEAD_LETTER, payload, event.correlation));
+    }
+}
+
+async fn begin(instance: &Instance, handler: u32, letters: Vec<Letter>) -> Started {
+    let mut letters = Some(letters);
+    poll_fn(|cx| Poll::Ready(instance.deliver(handler, letters.take().unwrap_or_default(), cx))).await
+}

@@ -1,0 +1,354 @@
+//! The kernel as its embedder holds it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use octa_loader::{Capability as Declared, Envelope, Outcome, Pattern};
+use octa_plugin_api::{Error, ErrorKind, Input, Output, Payload};
+use thiserror::Error;
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    builder::Builder,
+    bus::{Publisher, Subscription, SubscriptionOptions},
+    facilities::Commons,
+    manager::{Command, Event, Goal, ScanError, View},
+    services::{Begun, PendingCall, Route},
+    state::State,
+    status::{PluginStatus, Problem, RejectedFile},
+    storage::Storage,
+};
+
+/// A plugin kernel. Clones are the same kernel; it ends with [`stop`](Self::stop), or hard when
+/// the last clone is dropped.
+///
+/// Works from any async runtime, or from none.
+#[derive(Clone)]
+pub struct Kernel(Arc<Inner>);
+
+struct Inner {
+    running: Running,
+    publisher: Publisher,
+}
+
+/// What a kernel is made of while it runs.
+pub(crate) struct Running {
+    pub(crate) commons: Commons,
+    pub(crate) events: mpsc::WeakUnboundedSender<Event>,
+    pub(crate) view: Arc<ArcSwap<View>>,
+    pub(crate) runtime: Option<Runtime>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Not by dropping it: that waits for threads, which is an error inside a runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A call or a publish that failed: an error of the kernel, or of the plugin that answered.
+#[derive(Debug, Clone, Error)]
+#[error("{0}")]
+pub struct CallError(pub Error);
+
+impl CallError {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+/// A plugin that is not where it was to be brought.
+#[derive(Debug, Clone, Error)]
+#[error("{}", .0.message)]
+pub struct PluginError(pub Problem);
+
+/// The circumstances of a call, where the defaults will not do.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// The time to answer; the configured one by default.
+    pub deadline: Option<Duration>,
+    /// What makes repeated calls one.
+    pub idempotency_key: String,
+    /// What a provider is chosen by.
+    pub routing_key: String,
+    /// What ties together everything that this call leads to; 0 for none.
+    pub correlation_id: u128,
+}
+
+impl Kernel {
+    /// Starts to put a kernel together.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(running: Running) -> Self {
+        let publisher = running.commons.bus.publisher("host");
+        Self(Arc::new(Inner { running, publisher }))
+    }
+
+    fn commons(&self) -> &Commons {
+        &self.0.running.commons
+    }
+
+    /// Looks for plugins and starts all that may run; ready when every one has come to rest.
+    ///
+    /// A plugin that cannot run is not an error here: [`plugins`](Self::plugins) and
+    /// [`rejected`](Self::rejected) tell why.
+    ///
+    /// # Errors
+    ///
+    /// If the plugin directory cannot be read.
+    pub async fn start(&self) -> Result<(), ScanError> {
+        self.ask(Command::StartAll).await.ok_or(ScanError::Stopped)?
+    }
+
+    /// Stops all plugins, dependents first, and closes the storage.
+    pub async fn stop(&self) {
+        self.ask(Command::StopAll).await;
+        self.commons().bus.close();
+        if let Err(error) = self.commons().storage.close().await {
+            log::error!("the storage did not close well: {error}");
+        }
+    }
+
+    /// Loads a plugin, without starting it.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be loaded.
+    pub async fn load_plugin(&self, name: &str) -> Result<(), PluginError> {
+        self.bring(Goal::Load, name).await
+    }
+
+    /// Starts a plugin, loading it first if need be; a failed one is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not started.
+    pub async fn start_plugin(&self, name: &str) -> Result<(), PluginError> {
+        self.bring(Goal::Start, name).await
+    }
+
+    /// Stops a plugin, and before it those that depend on it, which wait for it from then on.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such plugin.
+    pub async fn stop_plugin(&self, name: &str) -> Result<(), PluginError> {
+        self.bring(Goal::Stop, name).await
+    }
+
+    /// Stops a plugin and destroys its instance.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such plugin.
+    pub async fn unload_plugin(&self, name: &str) -> Result<(), PluginError> {
+        self.bring(Goal::Unload, name).await
+    }
+
+    async fn bring(&self, goal: Goal, name: &str) -> Result<(), PluginError> {
+        let name = name.to_owned();
+        let reached = self.ask(|reply| Command::One(goal, name, reply)).await;
+        let stopped = || Err(Problem::new("unavailable", "the kernel has stopped", None));
+        reached.unwrap_or_else(stopped).map_err(PluginError)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let events = self.0.running.events.upgrade()?;
+        events.send(Event::Command(command(reply))).ok()?;
+        drop(events);
+        answer.await.ok()
+    }
+
+    /// The plugins there are, by name.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        self.0.running.view.load().plugins.clone()
+    }
+
+    /// The files of the plugin directory that are no plugins, or none that can run here.
+    pub fn rejected(&self) -> Vec<RejectedFile> {
+        self.0.running.view.load().rejected.clone()
+    }
+
+    /// What is offered now: each capability as its first provider describes it, and the names
+    /// of all its providers.
+    pub fn capabilities(&self) -> Vec<(Declared, Vec<String>)> {
+        let describe = |route: Arc<Route>| {
+            let providers = route.providers();
+            let declared = providers.first()?.describe()?;
+            let names = providers.iter().map(|p| p.instance.name().to_string()).collect();
+            Some((declared, names))
+        };
+        self.commons().services.offered().into_iter().filter_map(describe).collect()
+    }
+
+    /// A handle on a capability, for calling it often.
+    ///
+    /// # Errors
+    ///
+    /// If no plugin ever offered it; names the nearest known.
+    pub fn capability(&self, name: &str) -> Result<Capability, CallError> {
+        let route = self.commons().services.find(name)?;
+        Ok(Capability { kernel: self.clone(), route })
+    }
+
+    /// Calls a capability, with JSON on both ways.
+    ///
+    /// # Errors
+    ///
+    /// The provider's error, or why there is no answer.
+    pub async fn call<O: Input>(
+        &self,
+        capability: &str,
+        input: &(impl Output + ?Sized),
+    ) -> Result<O, CallError> {
+        let output = self.capability(capability)?.call(&input.encode()?).await?;
+        Ok(octa_plugin_api::decode(&output)?)
+    }
+
+    /// Calls a capability with bytes and circumstances of one's own.
+    ///
+    /// # Errors
+    ///
+    /// The provider's error, or why there is no answer.
+    pub async fn call_with(
+        &self,
+        capability: &str,
+        input: &Payload,
+        options: &CallOptions,
+    ) -> Result<Payload, CallError> {
+        let capability = self.capability(capability)?;
+        let envelope = Envelope {
+            remaining: options.deadline,
+            correlation: options.correlation_id,
+            routing_key: &options.routing_key,
+            idempotency_key: &options.idempotency_key,
+            caller: HOST,
+            ..Envelope::default()
+        };
+        let mut pending = None;
+        let outcome = poll_fn(|cx| capability.poll(&mut pending, &envelope, input, cx)).await;
+        Ok(outcome.result?)
+    }
+
+    /// Publishes an event, with JSON; answers how many subscriptions matched.
+    ///
+    /// # Errors
+    ///
+    /// An invalid topic, or data that refuses to be serialised.
+    pub async fn publish(&self, topic: &str, data: &(impl Output + ?Sized)) -> Result<usize, CallError> {
+        let published = self.0.publisher.publish(topic, data.encode()?, 0);
+        let outcome = published.map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))?;
+        Ok(outcome.await)
+    }
+
+    /// Subscribes to the events of a pattern.
+    ///
+    /// # Errors
+    ///
+    /// An invalid pattern.
+    pub async fn subscribe(&self, pattern: &str) -> Result<Subscription, CallError> {
+        let pattern: Pattern =
+            pattern.parse().map_err(|e: octa_loader::NameError| {
+                Error::new(ErrorKind::InvalidInput, e.to_string())
+            })?;
+        Ok(self.commons().bus.subscribe(SubscriptionOptions::new(HOST, pattern)))
+    }
+
+    /// The in-memory state.
+    pub fn state(&self) -> &State {
+        &self.commons().state
+    }
+
+    /// The durable storage.
+    pub fn storage(&self) -> &Storage {
+        &self.commons().storage
+    }
+}
+
+/// What the host's own calls and subscriptions are known as.
+const HOST: &str = "host";
+
+/// A handle on a capability: stays good while its providers come and go.
+#[derive(Debug, Clone)]
+pub struct Capability {
+    kernel: Kernel,
+    route: Arc<Route>,
+}
+
+impl Capability {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.route.name()
+    }
+
+    /// Calls it with bytes. Allocates nothing of its own when the answer is ready at once.
+    pub fn call<'a>(&'a self, input: &'a Payload) -> Call<'a> {
+        Call { capability: self, input, pending: None }
+    }
+
+    fn poll(
+        &self,
+        pending: &mut Option<PendingCall>,
+        envelope: &Envelope<'_>,
+        input: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome> {
+        if let Some(pending) = pending {
+            return Pin::new(pending).poll(cx);
+        }
+        match self.kernel.commons().services.begin(&self.route, envelope, input, cx) {
+            Begun::Ready(outcome) => Poll::Ready(outcome),
+            Begun::Pending(call) => {
+                *pending = Some(call);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// A call under way; dropping it cancels it.
+#[derive(Debug)]
+#[must_use = "a call begins when it is first polled"]
+pub struct Call<'a> {
+    capability: &'a Capability,
+    input: &'a Payload,
+    pending: Option<PendingCall>,
+}
+
+impl Future for Call<'_> {
+    type Output = Result<Payload, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let envelope = Envelope { caller: HOST, ..Envelope::default() };
+        let polled = this.capability.poll(&mut this.pending, &envelope, this.input, cx);
+        polled.map(|outcome| outcome.result.map_err(CallError))
+    }
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("plugins", &self.plugins().len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! Services: who offers which capability, and the way of a call to one of them.
+//!
+//! A plain call takes no lock and allocates nothing here; what a call may reach was decided
+//! when its handle was made.
+
+mod call;
+mod chain;
+mod route;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use octa_loader::{Envelope, Instance, Manifest};
+use octa_plugin_api::{Error, ErrorKind};
+use parking_lot::Mutex;
+
+pub(crate) use call::{Begun, PendingCall};
+pub(crate) use route::{Provider, Route};
+
+use crate::{nearest::nearest, spare::Spare, time::Clock};
+
+/// All capabilities of a kernel. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Services(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Every capability that was ever offered: a handle on one stays good while its providers
+    /// come and go.
+    routes: ArcSwap<HashMap<Arc<str>, Arc<Route>>>,
+    /// Held by who adds or takes away; readers take no lock.
+    change: Mutex<()>,
+    clock: Arc<dyn Clock>,
+    spare: Spare,
+    deadline: Duration,
+}
+
+impl Services {
+    pub(crate) fn new(clock: Arc<dyn Clock>, spare: Spare, deadline: Duration) -> Self {
+        Self(Arc::new(Shared {
+            routes: ArcSwap::default(),
+            change: Mutex::new(()),
+            clock,
+            spare,
+            deadline,
+        }))
+    }
+
+    /// Offers the capabilities of an instance.
+    pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest) {
+        let _changing = self.0.change.lock();
+        let mut routes = HashMap::clone(&self.0.routes.load());
+        for (handler, capability) in (0..).zip(&manifest.capabilities) {
+            let number = routes.len();
+            let route = routes
+                .entry(capability.name.as_str().into())
+                .or_insert_with_key(|name| Arc::new(Route::new(name.clone(), number)));
+            route.add(Provider::new(instance.clone(), handler, capability));
+        }
+        self.0.routes.store(Arc::new(routes));
+    }
+
+    /// Takes back what a plugin offers.
+    pub(crate) fn unregister(&self, plugin: &str) {
+        let _changing = self.0.change.lock();
+        for route in self.0.routes.load().values() {
+            route.remove(plugin);
+        }
+    }
+
+    /// Finds a capability.
+    ///
+    /// # Errors
+    ///
+    /// Names the nearest known, if it was never offered.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Route>, Error> {
+        let routes = self.0.routes.load();
+        if let Some(route) = routes.get(name) {
+            return Ok(route.clone());
+        }
+        let message = format!("no plugin offers the capability `{name}`");
+        let error = Error::new(ErrorKind::UnknownCapability, message);
+        let offered = routes.values().filter(|route| route.is_offered());
+        Err(match nearest(name, offered.map(|route| &**route.name())) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    /// What is offered now, in the order of the names.
+    pub(crate) fn offered(&self) -> Vec<Arc<Route>> {
+        let routes = self.0.routes.load();
+        let mut offered: Vec<_> = routes.values().filter(|r| r.is_offered()).cloned().collect();
+        offered.sort_by(|a, b| a.name().cmp(b.name()));
+        offered
+    }
+
+    /// The names of the routes of a chain, for an error.
+    fn names(&self, numbers: &[usize]) -> Vec<String> {
+        let routes = self.0.routes.load();
+        let name_of = |number: &usize| {
+            let found = routes.values().find(|route| route.number() == *number);
+            found.map_or_else(|| "?".to_owned(), |route| route.name().to_string())
+        };
+        numbers.iter().map(name_of).collect()
+    }
+
+    /// The time that a call of this envelope to this provider may take.
+    fn deadline(&self, envelope: &Envelope<'_>, provider: &Provider) -> Duration {
+        let own = provider.deadline.unwrap_or(self.0.deadline);
+        envelope.remaining.map_or(own, |left| left.min(own.max(left)))
+    }
+}

@@ -1,0 +1,105 @@
+//! Threads to spare: for what may block, also for ever. Who waits gives up; the thread stays.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::pool::spawn_thread;
+
+/// How long an idle thread waits for more work.
+const KEPT: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs jobs, each on a thread of its own while it runs.
+#[derive(Clone, Default)]
+pub(crate) struct Spare(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: Vec<Job>,
+    idle: usize,
+}
+
+/// The thread ended before the job did: the job panicked.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+impl Spare {
+    /// Runs `job`; the result can be awaited, or not.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, Lost>> + Send + 'static {
+        let (tell, told) = oneshot::channel();
+        self.push(Box::new(move || drop(tell.send(job()))));
+        async move { told.await.map_err(|_| Lost) }
+    }
+
+    fn push(&self, job: Job) {
+        let mut state = self.0.state.lock();
+        state.jobs.push(job);
+        if state.idle >= state.jobs.len() {
+            self.0.work.notify_one();
+            return;
+        }
+        drop(state);
+        let shared = self.0.clone();
+        spawn_thread("octa-spare", move || shared.serve());
+    }
+}
+
+impl Shared {
+    fn serve(&self) {
+        while let Some(job) = self.next() {
+            job();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock();
+        if state.jobs.is_empty() {
+            state.idle += 1;
+            self.work.wait_for(&mut state, KEPT);
+            state.idle -= 1;
+        }
+        state.jobs.pop()
+    }
+}
+
+impl std::fmt::Debug for Spare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use octa_plugin_api::block_on;
+
+    use super::*;
+
+    #[test]
+    fn one_blocked_job_holds_up_no_other() {
+        let spare = Spare::default();
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let stuck = spare.run(move || drop(blocked.recv()));
+        assert_eq!(block_on(spare.run(|| 7)).expect("it runs"), 7);
+        drop(release);
+        block_on(stuck).expect("it was released");
+    }
+
+    #[test]
+    fn a_panic_is_told() {
+        let spare = Spare::default();
+        block_on(spare.run(|| panic!("on purpose"))).expect_err("it panicked");
+        assert_eq!(block_on(spare.run(|| 7)).expect("others run on"), 7);
+    }
+}

@@ -1,0 +1,140 @@
+//! Counts who is inside, and can be closed: whoever comes later is turned away, and it is known
+//! when the last one has left.
+
+use std::{
+    cell::Cell,
+    fmt,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    task::{Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+/// How many counters there are; a power of two. One shared counter would make two calling
+/// threads slower together than one alone.
+const SHARDS: usize = 16;
+
+/// One cache line, or two where lines are fetched in pairs.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Shard(AtomicUsize);
+
+/// Lets many in while it is open.
+#[derive(Default)]
+pub(crate) struct Gate {
+    open: AtomicBool,
+    shards: [Shard; SHARDS],
+    /// Who waits for the last one to leave. Locked only when the gate is closed.
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// Someone inside; leaving is [`Gate::leave`] or the drop of a guard that holds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside(usize);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Goes in, if the gate is open.
+    pub(crate) fn enter(&self) -> Option<Inside> {
+        let inside = Inside(shard_of_this_thread());
+        // Counted first and looked second: `close` stores first and counts second, so one of
+        // the two sees the other.
+        self.shards[inside.0].0.fetch_add(1, Ordering::SeqCst);
+        if self.open.load(Ordering::SeqCst) {
+            return Some(inside);
+        }
+        self.leave(inside);
+        None
+    }
+
+    pub(crate) fn leave(&self, inside: Inside) {
+        self.shards[inside.0].0.fetch_sub(1, Ordering::SeqCst);
+        if !self.open.load(Ordering::SeqCst) {
+            self.wake_who_waits();
+        }
+    }
+
+    #[cold]
+    fn wake_who_waits(&self) {
+        if let Some(waker) = self.waiting.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// How many are inside. The sum may wrap on the way: someone may leave on another thread
+    /// than they came.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.iter().fold(0, |sum, s| sum.wrapping_add(s.0.load(Ordering::SeqCst)))
+    }
+
+    /// Ready when nobody is inside. One may wait at a time.
+    pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
+        *self.waiting.lock() = Some(waker.clone());
+        if self.count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate {{ open: {}, inside: {} }}", self.is_open(), self.count())
+    }
+}
+
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    SHARD.with(|shard| {
+        if shard.get() == usize::MAX {
+            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        shard.get()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_it_turns_away() {
+        let gate = Gate::default();
+        assert!(gate.enter().is_none());
+        gate.open();
+        let inside = gate.enter().expect("it is open");
+        gate.close();
+        assert!(gate.enter().is_none());
+        assert!(gate.poll_empty(Waker::noop()).is_pending());
+        gate.leave(inside);
+        assert!(gate.poll_empty(Waker::noop()).is_ready());
+    }
+
+    #[test]
+    fn nobody_is_inside_after_it_was_seen_empty() {
+        let gate = Gate::default();
+        gate.open();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while let Some(inside) = gate.enter() {
+                        gate.leave(inside);
+                    }
+                });
+            }
+            gate.close();
+        });
+        assert_eq!(gate.count(), 0);
+    }
+}

@@ -1,0 +1,61 @@
+//! PE: the note is the section `.octa`.
+
+use object::pe::{self, ImageDosHeader, ImageNtHeaders32, ImageNtHeaders64};
+use object::read::pe::{ImageNtHeaders, optional_header_magic};
+use object::{Endianness, LittleEndian as LE};
+
+use super::Image;
+use super::content::Content;
+use super::error::InspectFault;
+use super::machine::{Format, Machine};
+use super::note::Notes;
+
+/// Name of the section, as the header holds it.
+const SECTION: &[u8; 8] = b".octa\0\0\0";
+
+pub(super) fn read(bytes: &[u8]) -> Result<Image<'_>, InspectFault> {
+    InspectFault::expect_size(Format::Pe, bytes, size_of::<ImageDosHeader>() as u64)?;
+    let dos = ImageDosHeader::parse(bytes).map_err(damaged)?;
+    InspectFault::expect_size(Format::Pe, bytes, dos.nt_headers_offset().into())?;
+    match optional_header_magic(bytes).map_err(damaged)? {
+        pe::IMAGE_NT_OPTIONAL_HDR32_MAGIC => read_class::<ImageNtHeaders32>(dos, bytes, 32),
+        _ => read_class::<ImageNtHeaders64>(dos, bytes, 64),
+    }
+}
+
+fn read_class<'a, Pe: ImageNtHeaders>(
+    dos: &ImageDosHeader,
+    bytes: &'a [u8],
+    bits: u32,
+) -> Result<Image<'a>, InspectFault> {
+    let mut offset = dos.nt_headers_offset().into();
+    let (headers, _) = Pe::parse(bytes, &mut offset).map_err(damaged)?;
+    let header = headers.file_header();
+    if !header.characteristics.get(LE).contains(pe::IMAGE_FILE_DLL) {
+        return Err(InspectFault::NotALibrary {
+            found: Content::Program(Format::Pe),
+        });
+    }
+    let machine = Machine::pe(header.machine.get(LE), bits);
+    let sections = headers.sections(bytes, offset).map_err(damaged)?;
+    let mut notes = Notes::new(Format::Pe, Endianness::Little);
+    for section in sections.iter() {
+        let start = u64::from(section.pointer_to_raw_data.get(LE));
+        let end = start + u64::from(section.size_of_raw_data.get(LE));
+        InspectFault::expect_size(Format::Pe, bytes, end)?;
+        if section.name == *SECTION {
+            notes.collect(section.pe_data(bytes).map_err(damaged)?, 4)?;
+        }
+    }
+    Ok(Image {
+        machine,
+        manifests: notes.into_found(),
+    })
+}
+
+fn damaged(source: object::read::Error) -> InspectFault {
+    InspectFault::Damaged {
+        format: Format::Pe,
+        source,
+    }
+}

@@ -1,0 +1,371 @@
+//! A live object made by a plugin: calls, deliveries and control, each under the gate that a
+//! stop closes.
+
+use std::{
+    any::Any,
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use octa_plugin_abi::{self as abi, control, create_flag, status};
+use octa_plugin_api::{Error, ErrorKind, Payload};
+
+use crate::{
+    bridge::{Bridge, Host},
+    envelope::Envelope,
+    event::{Batch, EventView},
+    gate::{Gate, Inside},
+    generation::Generation,
+    inside,
+    ledger::Ledger,
+    outcome::{Outcome, empty_reply, read_reply},
+    slot::Slot,
+    wakers::lend,
+    work::{Work, interrupted},
+};
+
+/// A live object of a plugin. Dropping the last handle leaves it as it is: who stops it ends it
+/// by [`destroy`](Self::destroy).
+#[derive(Clone)]
+pub struct Instance(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) gate: Gate,
+    pub(crate) ledger: Ledger,
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) bridge: Arc<Bridge>,
+    functions: abi::PluginFunctions_Ref,
+    instance: Pointer,
+    /// How many questions of [`Instance::control`] are being answered.
+    controls: AtomicUsize,
+}
+
+/// The plugin's own pointer.
+#[derive(Clone, Copy)]
+struct Pointer(*const ());
+
+// SAFETY: an instance may be called on any thread (`abi::PluginFunctions`).
+unsafe impl Send for Pointer {}
+// SAFETY: as for `Send`, also several at once.
+unsafe impl Sync for Pointer {}
+
+/// How far a call has come.
+#[derive(Debug)]
+pub enum Started {
+    /// It is finished.
+    Ready(Outcome),
+    /// It waits for something.
+    Pending(Work),
+}
+
+/// What an instance is made from.
+#[derive(Debug)]
+pub struct CreateOptions {
+    /// The plugin's section of the configuration, as JSON.
+    pub config: Payload,
+    /// The most verbose level that is wanted in the log.
+    pub log_level: log::LevelFilter,
+}
+
+impl Instance {
+    /// Makes an instance. Runs author's code that may block: call it on a thread to spare.
+    ///
+    /// # Errors
+    ///
+    /// The author's error or panic, or a configuration that it does not take.
+    pub fn create(
+        generation: &Arc<Generation>,
+        host: Arc<dyn Host>,
+        options: &CreateOptions,
+    ) -> Result<Self, Error> {
+        let name: Arc<str> = generation.manifest().name.as_str().into();
+        let bridge = Bridge::new(name.clone(), generation.clone(), host);
+        let functions = generation.root().plugin();
+        let request = abi::CreateRequest {
+            host: Bridge::lend(&bridge),
+            log_level: options.log_level as u32,
+            flags: if generation.is_linked() { create_flag::LINKED } else { 0 },
+            name: (&*name).into(),
+            config: options.config.as_abi(),
+            headers: (&[][..]).into(),
+        };
+        let mut instance = std::ptr::null();
+        let mut reply = empty_reply();
+        inside::plugin(|| functions.create()(&request, &mut instance, &mut reply));
+        let outcome = read_reply(reply, &name);
+        if let Err(error) = outcome.result {
+            bridge.close();
+            return Err(error);
+        }
+        let shared = Shared {
+            name,
+            gate: Gate::default(),
+            ledger: Ledger::default(),
+            generation: generation.clone(),
+            bridge,
+            functions,
+            instance: Pointer(instance),
+            controls: AtomicUsize::new(0),
+        };
+        let this = Self(Arc::new(shared));
+        this.0.bridge.attach(&this.0);
+        Ok(this)
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.name
+    }
+
+    /// The code it runs.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.0.generation
+    }
+
+    /// Lets calls and events in.
+    pub fn open(&self) {
+        self.0.gate.open();
+    }
+
+    /// Whether calls and events are let in.
+    pub fn is_open(&self) -> bool {
+        self.0.gate.is_open()
+    }
+
+    /// Lets no further call or event in.
+    pub fn close(&self) {
+        self.0.gate.close();
+    }
+
+    /// Waits until no call and no event is being handled; after [`close`](Self::close).
+    pub async fn drained(&self) {
+        poll_fn(|cx| self.0.gate.poll_empty(cx.waker())).await;
+    }
+
+    /// How many calls and deliveries are being handled.
+    pub fn in_flight(&self) -> usize {
+        self.0.gate.count()
+    }
+
+    /// How much unfinished work there is: calls and deliveries that wait, and tasks.
+    pub fn unfinished(&self) -> usize {
+        self.0.ledger.len()
+    }
+
+    /// Ends all unfinished work; who waits for it is answered [`ErrorKind::Interrupted`].
+    /// Answers how much could not be ended within `patience` each, because its code blocks.
+    pub fn interrupt(&self, patience: Duration) -> usize {
+        self.0.ledger.interrupt_all(patience)
+    }
+
+    /// Starts a call of the capability with this number in the manifest.
+    pub fn call(
+        &self,
+        handler: u32,
+        envelope: &Envelope<'_>,
+        payload: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Started {
+        let shared = &self.0;
+        let Some(inside) = shared.gate.enter() else { return self.not_open() };
+        let (envelope, payload) = (envelope.as_abi(), payload.as_abi());
+        let enter = shared.functions.call();
+        shared.begin(cx.waker(), Some(inside), None, |waker, slot, future, reply| {
+            enter(shared.instance.0, handler, &envelope, &payload, waker, slot, future, reply)
+        })
+    }
+
+    /// Starts the delivery of events to the subscription with this number in the manifest.
+    /// The outcome's number says how many were handled well, from the first on.
+    pub fn deliver<E: EventView>(&self, handler: u32, events: Vec<E>, cx: &mut Context<'_>) -> Started {
+        let shared = &self.0;
+        let Some(inside) = shared.gate.enter() else { return self.not_open() };
+        let batch = Batch::new(events);
+        let events = batch.as_abi();
+        let enter = shared.functions.deliver();
+        shared.begin(cx.waker(), Some(inside), Some(Box::new(batch)), |waker, slot, future, reply| {
+            enter(shared.instance.0, handler, events, waker, slot, future, reply)
+        })
+    }
+
+    /// Runs the author's `start`, which may block: await it on a thread to spare.
+    ///
+    /// # Errors
+    ///
+    /// The author's error or panic.
+    pub async fn start(&self) -> Result<(), Error> {
+        self.control(control::START, 0, Payload::empty()).await.result.map(drop)
+    }
+
+    /// Runs the author's `stop`, which may block: await it on a thread to spare.
+    ///
+    /// # Errors
+    ///
+    /// The author's error or panic.
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.control(control::STOP, 0, Payload::empty()).await.result.map(drop)
+    }
+
+    /// The plugin's own opinion of its health, from 0.0 to 1.0; 0.0 if it panics at the question.
+    pub async fn health(&self) -> f64 {
+        let outcome = self.control(control::HEALTH, 0, Payload::empty()).await;
+        let health = f64::from_bits(outcome.number);
+        if outcome.result.is_ok() && health.is_finite() { health.clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// What the plugin holds, as a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] where the plugin does not count.
+    pub async fn usage(&self) -> Result<Payload, Error> {
+        self.control(control::USAGE, 0, Payload::empty()).await.result
+    }
+
+    async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
+        let shared = &self.0;
+        let _asking = Asking::new(shared);
+        let enter = shared.functions.control();
+        let mut work: Option<Work> = None;
+        poll_fn(|cx| {
+            if let Some(work) = &mut work {
+                return std::pin::Pin::new(work).poll(cx);
+            }
+            let bytes = argument.as_abi();
+            let started = shared.begin(cx.waker(), None, None, |waker, slot, future, reply| {
+                enter(shared.instance.0, what, number, &bytes, waker, slot, future, reply)
+            });
+            match started {
+                Started::Ready(outcome) => Poll::Ready(outcome),
+                Started::Pending(pending) => {
+                    work = Some(pending);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether code of the instance may be running, or may be gone on with.
+    pub fn is_busy(&self) -> bool {
+        let shared = &self.0;
+        shared.ledger.len() > 0
+            || shared.gate.count() > 0
+            || shared.controls.load(Ordering::SeqCst) > 0
+    }
+
+    /// Ends the instance: runs the author's drop, which may block. From now on its handles on
+    /// the host answer that the plugin is gone.
+    ///
+    /// False, and nothing done, while calls, deliveries or tasks are unfinished: the instance
+    /// then stays, since its code may still be running.
+    pub fn destroy(self) -> bool {
+        let shared = &self.0;
+        self.close();
+        shared.bridge.close();
+        if self.is_busy() {
+            return false;
+        }
+        inside::plugin(|| shared.functions.destroy()(shared.instance.0));
+        shared.generation.retire();
+        true
+    }
+
+    fn not_open(&self) -> Started {
+        Started::Ready(unavailable(&self.0.name).into())
+    }
+}
+
+fn unavailable(plugin: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("plugin `{plugin}` is not started"))
+}
+
+impl Shared {
+    /// Enters the plugin with a place for its future.
+    fn begin(
+        self: &Arc<Self>,
+        waker: &Waker,
+        inside: Option<Inside>,
+        borrowed: Option<Box<dyn Any + Send>>,
+        enter: impl FnOnce(&abi::Waker, &abi::Slot, &mut abi::Future, &mut abi::Reply) -> u32,
+    ) -> Started {
+        let mut slot = Slot::take();
+        let place = slot.as_abi();
+        let mut future = no_future();
+        let mut reply = empty_reply();
+        let status = inside::plugin(|| {
+            lend(waker, |waker| enter(waker, &place, &mut future, &mut reply))
+        });
+        if status == status::PENDING {
+            return Started::Pending(Work::new(self, future, slot, inside, borrowed));
+        }
+        slot.give_back();
+        if let Some(inside) = inside {
+            self.gate.leave(inside);
+        }
+        Started::Ready(read_reply(reply, &self.name))
+    }
+
+    /// Takes over a task that the plugin spawned.
+    pub(crate) fn adopt(self: &Arc<Self>, future: abi::Future) -> Work {
+        Work::new(self, future, Slot::take(), None, None)
+    }
+}
+
+/// Counts a question while it is being answered.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.controls.fetch_add(1, Ordering::SeqCst);
+        Self(&shared.controls)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A future to be overwritten.
+fn no_future() -> abi::Future {
+    extern "C" fn poll(_: *mut (), _: &abi::Waker, _: &mut abi::Reply) -> u32 {
+        status::READY
+    }
+    extern "C" fn drop(_: *mut ()) {}
+    abi::Future { data: std::ptr::null_mut(), poll, drop }
+}
+
+/// Drives what was started to its end.
+impl Started {
+    /// Waits for the outcome.
+    pub async fn finish(self) -> Outcome {
+        match self {
+            Self::Ready(outcome) => outcome,
+            Self::Pending(work) => work.await,
+        }
+    }
+}
+
+/// The error of work that was ended because its plugin stops.
+pub fn interrupted_error(plugin: &str) -> Error {
+    interrupted(plugin)
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("plugin", &self.0.name)
+            .field("gate", &self.0.gate)
+            .field("unfinished", &self.unfinished())
+            .finish_non_exhaustive()
+    }
+}

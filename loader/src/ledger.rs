@@ -1,0 +1,54 @@
+//! What an instance has running: entered when it first waits, gone before the instance is.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use crate::work::Cell;
+
+/// How many locks the ledger has, so that threads rarely meet; a power of two.
+const SHARDS: usize = 16;
+
+/// The unfinished work of an instance.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    shards: [Mutex<Slab<Arc<Cell>>>; SHARDS],
+    next: AtomicUsize,
+}
+
+impl Ledger {
+    pub(crate) fn enter(&self, cell: Arc<Cell>) -> usize {
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        self.shards[shard].lock().insert(cell) * SHARDS + shard
+    }
+
+    pub(crate) fn leave(&self, key: usize) {
+        self.shards[key % SHARDS].lock().try_remove(key / SHARDS);
+    }
+
+    pub(crate) fn get(&self, key: usize) -> Option<Arc<Cell>> {
+        self.shards[key % SHARDS].lock().get(key / SHARDS).cloned()
+    }
+
+    /// How much is running.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Ends everything; answers how much could not be ended, because its code blocks.
+    pub(crate) fn interrupt_all(&self, patience: Duration) -> usize {
+        let mut stuck = 0;
+        for shard in &self.shards {
+            let cells: Vec<_> = shard.lock().iter().map(|(_, cell)| cell.clone()).collect();
+            stuck += cells.iter().filter(|cell| !cell.interrupt(patience)).count();
+        }
+        stuck
+    }
+}

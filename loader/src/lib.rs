@@ -1,0 +1,63 @@
+//! The boundary between the kernel and compiled plugins: finds, inspects, verifies, stages and
+//! opens them.
+//!
+//! Registries, queues and policy belong to the kernel.
+
+#![expect(unsafe_code, reason = "all of the host's side of the boundary lies here")]
+
+mod bridge;
+mod discover;
+mod envelope;
+mod event;
+#[cfg(test)]
+mod fixture;
+mod gate;
+mod generation;
+mod hash;
+mod inside;
+mod inspect;
+mod instance;
+mod ledger;
+mod library;
+mod manifest;
+mod name;
+mod operations;
+mod outcome;
+mod owned;
+mod pattern;
+mod slot;
+mod source;
+mod stage;
+mod sys;
+mod wakers;
+mod work;
+
+pub use bridge::{BoxFuture, Host, LogLine, Request, Submitted};
+pub use discover::{DiscoverError, discover};
+pub use hash::{ContentHash, ContentHashError};
+pub use inspect::{
+    Content, Format, HostFacts, InspectError, InspectFault, Inspection, Machine, Refusal, System,
+    inspect,
+};
+pub use manifest::{
+    AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
+    Manifest, ManifestError, Need, Overflow, PanicStrategy, Permissions, Placement, ReloadMode,
+    Subscription,
+};
+pub use name::{
+    NAME_BYTES_MAX, NAME_SEGMENTS_MAX, NameError, NameFault, NameKind, PLUGIN_NAME_BYTES_MAX,
+};
+pub use pattern::Pattern;
+pub use source::{FILE_BYTES_MAX, FileRules, SourceError};
+pub use stage::{StageDir, StageError, Staged};
+pub use envelope::Envelope;
+pub use event::{EventParts, EventView};
+pub use generation::Generation;
+pub use instance::{CreateOptions, Instance, Started, interrupted_error};
+pub use library::{LinkedRoot, OpenError, Opener};
+/// The major version of the ABI that this loader speaks.
+pub use octa_plugin_abi::MAJOR as ABI_MAJOR;
+/// What a plugin can ask of its host: the numbers of the operations.
+pub use octa_plugin_abi::operation::{self, expect};
+pub use outcome::Outcome;
+pub use work::Work;

@@ -1,0 +1,156 @@
+//! A plugin's unfinished work: a future of its own that the host polls, and that can be ended
+//! from outside at any time, whoever holds it.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use octa_plugin_abi::{self as abi, status};
+use octa_plugin_api::{Error, ErrorKind};
+use parking_lot::Mutex;
+
+use crate::{
+    gate::Inside,
+    inside,
+    instance::Shared,
+    outcome::{Outcome, empty_reply, read_reply},
+    slot::Slot,
+    wakers::lend,
+};
+
+/// Unfinished work of a plugin. Dropping it cancels the work.
+///
+/// Answers [`ErrorKind::Interrupted`] if the work was ended because its plugin stops.
+pub struct Work {
+    cell: Arc<Cell>,
+    key: usize,
+}
+
+/// What the ledger of an instance holds.
+pub(crate) struct Cell {
+    /// `None` once the work is finished, cancelled or interrupted. Locked while it is polled,
+    /// by whoever owns the [`Work`]; nobody else comes but to end it.
+    running: Mutex<Option<Running>>,
+    shared: Arc<Shared>,
+}
+
+struct Running {
+    future: abi::Future,
+    slot: Slot,
+    /// The guard of the call; none for tasks and for what starts and stops the plugin.
+    inside: Option<Inside>,
+    /// What the plugin's future refers to, such as the events of a delivery.
+    _borrowed: Option<Box<dyn Any + Send>>,
+    /// Who waits, to be told when the work is ended from outside.
+    waker: Option<Waker>,
+}
+
+// SAFETY: the future of a plugin may be polled and dropped on any thread (`abi::Future`);
+// the lock gives it to one at a time.
+unsafe impl Send for Running {}
+
+impl Work {
+    /// Takes over what a plugin's entry point left behind with PENDING.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        future: abi::Future,
+        slot: Slot,
+        inside: Option<Inside>,
+        borrowed: Option<Box<dyn Any + Send>>,
+    ) -> Self {
+        let running = Running { future, slot, inside, _borrowed: borrowed, waker: None };
+        let cell = Arc::new(Cell { running: Mutex::new(Some(running)), shared: shared.clone() });
+        let key = shared.ledger.enter(cell.clone());
+        Self { cell, key }
+    }
+
+    /// The work's number in its instance's ledger.
+    pub(crate) fn key(&self) -> usize {
+        self.key
+    }
+}
+
+impl Future for Work {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let mut running = self.cell.running.lock();
+        let Some(work) = running.as_mut() else {
+            return Poll::Ready(interrupted(&self.cell.shared.name).into());
+        };
+        let mut reply = empty_reply();
+        let (poll, data) = (work.future.poll, work.future.data);
+        let status = inside::plugin(|| lend(cx.waker(), |waker| poll(data, waker, &mut reply)));
+        if status == status::PENDING {
+            match &mut work.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        let outcome = read_reply(reply, &self.cell.shared.name);
+        let done = running.take();
+        drop(running);
+        self.cell.shared.finish(done);
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.cell.shared.ledger.leave(self.key);
+        let work = self.cell.running.lock().take();
+        if let Some(work) = work {
+            self.cell.shared.cancel(work);
+        }
+    }
+}
+
+impl Cell {
+    /// Ends the work where it stands and tells who waits for it. False if it is being polled
+    /// for longer than `patience`: its code blocks.
+    pub(crate) fn interrupt(&self, patience: Duration) -> bool {
+        let Some(mut running) = self.running.try_lock_for(patience) else { return false };
+        let Some(mut work) = running.take() else { return true };
+        drop(running);
+        let waker = work.waker.take();
+        self.shared.cancel(work);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
+impl Shared {
+    fn cancel(&self, work: Running) {
+        let (drop, data) = (work.future.drop, work.future.data);
+        inside::plugin(|| drop(data));
+        self.finish(Some(work));
+    }
+
+    fn finish(&self, work: Option<Running>) {
+        if let Some(Running { slot, inside, .. }) = work {
+            slot.give_back();
+            if let Some(inside) = inside {
+                self.gate.leave(inside);
+            }
+        }
+    }
+}
+
+pub(crate) fn interrupted(plugin: &str) -> Error {
+    Error::new(ErrorKind::Interrupted, format!("plugin `{plugin}` was stopped before it answered"))
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Work({} of `{}`)", self.key, self.cell.shared.name)
+    }
+}

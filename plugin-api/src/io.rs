@@ -1,0 +1,63 @@
+//! What handlers take and return: JSON through serde, or raw bytes as [`Payload`].
+
+use std::any::TypeId;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Payload, error::Result, payload::parse};
+
+/// What can be read from a payload: everything that serde reads, `()` from anything, and
+/// [`Payload`] itself.
+pub trait Input: Sized {
+    /// Reads it from `bytes`; `keep` makes a payload of the same bytes without copying them,
+    /// where that is possible.
+    ///
+    /// # Errors
+    ///
+    /// Says what was expected, and where it was something else.
+    fn decode(bytes: &[u8], keep: &dyn Fn() -> Payload) -> Result<Self>;
+}
+
+impl<T: DeserializeOwned + 'static> Input for T {
+    fn decode(bytes: &[u8], _keep: &dyn Fn() -> Payload) -> Result<Self> {
+        let nothing = bytes.is_empty() || TypeId::of::<T>() == TypeId::of::<()>();
+        parse(if nothing { b"null" } else { bytes })
+    }
+}
+
+/// Reads a payload.
+///
+/// # Errors
+///
+/// Says what was expected, and where it was something else.
+pub fn decode<T: Input>(payload: &Payload) -> Result<T> {
+    T::decode(payload, &|| payload.clone())
+}
+
+impl Input for Payload {
+    fn decode(_bytes: &[u8], keep: &dyn Fn() -> Payload) -> Result<Self> {
+        Ok(keep())
+    }
+}
+
+/// What can be written into a payload: everything that serde writes, and [`Payload`] itself.
+pub trait Output {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// If it refuses to be serialised.
+    fn encode(&self) -> Result<Payload>;
+}
+
+impl<T: Serialize + ?Sized> Output for T {
+    fn encode(&self) -> Result<Payload> {
+        Payload::json(self)
+    }
+}
+
+impl Output for Payload {
+    fn encode(&self) -> Result<Payload> {
+        Ok(self.clone())
+    }
+}

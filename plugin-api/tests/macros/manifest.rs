@@ -1,0 +1,189 @@
+//! What `#[tentacle]` writes into the manifest, in full.
+
+use octa_plugin_api::{Context, Event, Payload, Result, Schema, Tentacle, export, tentacle};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+fn check<T: export::Exported>(mut expected: Value) {
+    let manifest = export::linked::<T>().manifest;
+    let mut manifest: Value = serde_json::from_str(&manifest).expect("a manifest is JSON");
+    // What depends on the build is only looked at for being there.
+    for key in ["abi", "compiler", "panic", "target", "license", "version"] {
+        let value = manifest[key].take();
+        assert!(!value.is_null(), "`{key}` is missing");
+        expected[key] = Value::Null;
+    }
+    assert_eq!(manifest, expected, "{manifest:#}");
+}
+
+#[derive(Debug, Serialize, Deserialize, Schema)]
+struct Lamp {
+    on: bool,
+}
+
+#[derive(Default)]
+struct Lamps;
+
+/// Switches "lamps".
+#[tentacle(
+    name = "lamps",
+    storage = "lamps",
+    state("lamps", "rooms.state"),
+    publishes("lamps.**", "alert.*"),
+    calls = "devices.**",
+    needs(capability = "devices.turn_on", version = "^0.1", optional),
+    needs(plugin = "devices"),
+    state_version = 2,
+    reload = "exclusive",
+    placement = "in-process"
+)]
+impl Lamps {
+    /// Turns a lamp on
+    /// and returns its new state.
+    #[capability("lamps.turn_on", idempotent, deadline = "2m")]
+    async fn turn_on(&self, _ctx: &Context, on: bool) -> Result<Lamp> {
+        Ok(Lamp { on })
+    }
+
+    fn helper(&self) -> Payload {
+        Payload::default()
+    }
+
+    #[capability("lamps.raw")]
+    fn raw(&self, _bytes: &[u8]) -> Payload {
+        self.helper()
+    }
+
+    #[capability("lamps.parse", blocking)]
+    fn parse(&self, text: String, _ctx: &Context) -> Result<u8, std::num::ParseIntError> {
+        text.parse()
+    }
+
+    #[capability("lamps.wait", blocking)]
+    async fn wait(&self) {}
+
+    /// At night.
+    #[subscribe("night", capacity = 64, overflow = "keep-latest", retries = 2)]
+    async fn night(&self, _ctx: &Context, _: Event<()>) -> Result<()> {
+        Ok(())
+    }
+
+    #[subscribe("lamps.**", concurrency = 4, blocking)]
+    fn seen(&self, _: Lamp) {}
+
+    #[subscribe("tick.*")]
+    fn tick(&self) {}
+}
+
+#[test]
+fn everything_declared_is_in_the_manifest() {
+    let byte = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    let raw = json!({ "description": "Raw bytes." });
+    let lamp = json!({
+        "type": "object",
+        "properties": { "on": { "type": "boolean" } },
+        "required": ["on"],
+    });
+    check::<Lamps>(json!({
+        "manifest": "1.0",
+        "name": "lamps",
+        "description": "Switches \"lamps\".",
+        "allocator": "counting",
+        "state_version": 2,
+        "reload": "exclusive",
+        "placement": "in-process",
+        "capabilities": [
+            {
+                "name": "lamps.turn_on",
+                "description": "Turns a lamp on\nand returns its new state.",
+                "input": { "type": "boolean" },
+                "output": { "$ref": "#/$defs/Lamp", "$defs": { "Lamp": lamp } },
+                "idempotent": true,
+                "deadline_ms": 120_000,
+            },
+            { "name": "lamps.raw", "description": "", "input": raw, "output": raw },
+            {
+                "name": "lamps.parse",
+                "description": "",
+                "input": { "type": "string" },
+                "output": byte,
+                "blocking": true,
+            },
+            {
+                "name": "lamps.wait",
+                "description": "",
+                "input": { "type": "null" },
+                "output": { "type": "null" },
+                "blocking": true,
+            },
+        ],
+        "subscriptions": [
+            {
+                "pattern": "night",
+                "description": "At night.",
+                "capacity": 64,
+                "overflow": "keep-latest",
+                "retries": 2,
+            },
+            { "pattern": "lamps.**", "description": "", "concurrency": 4, "blocking": true },
+            { "pattern": "tick.*", "description": "" },
+        ],
+        "needs": [
+            { "capability": "devices.turn_on", "version": "^0.1", "optional": true },
+            { "plugin": "devices" },
+        ],
+        "permissions": {
+            "publish": ["lamps.**", "alert.*"],
+            "call": ["devices.**"],
+            "storage": ["lamps"],
+            "state": ["lamps", "rooms.state"],
+        },
+    }));
+}
+
+struct Rooms {
+    first: String,
+}
+
+#[tentacle(allocator = "own")]
+impl Tentacle for Rooms {
+    type Config = Vec<String>;
+
+    fn create(config: Self::Config) -> Result<Self> {
+        Ok(Self {
+            first: config.concat(),
+        })
+    }
+
+    async fn start(&self, ctx: &Context) -> Result<()> {
+        ctx.publish("rooms.started", &self.first).await?;
+        Ok(())
+    }
+
+    #[capability("rooms.first")]
+    fn first(&self) -> String {
+        self.first.clone()
+    }
+}
+
+#[test]
+fn what_is_not_said_comes_from_the_package() {
+    check::<Rooms>(json!({
+        "manifest": "1.0",
+        "name": "octa-plugin-api",
+        "description": env!("CARGO_PKG_DESCRIPTION"),
+        "allocator": "own",
+        "capabilities": [
+            {
+                "name": "rooms.first",
+                "description": "",
+                "input": { "type": "null" },
+                "output": { "type": "string" },
+            },
+        ],
+        "subscriptions": [],
+        "needs": [],
+        "permissions": { "publish": [], "call": [], "storage": [], "state": [] },
+        "config": { "type": "array", "items": { "type": "string" } },
+    }));
+}

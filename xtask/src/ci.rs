@@ -1,0 +1,126 @@
+//! Every check that a change has to pass, one after another, and a table of how they went.
+//! A failure does not hide the next one: all checks run.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace::{Workspace, succeed};
+use crate::{licences, readme};
+
+struct Step {
+    title: &'static str,
+    run: fn(&Workspace) -> Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        title: "format",
+        run: format,
+    },
+    Step {
+        title: "lints",
+        run: lints,
+    },
+    Step {
+        title: "documentation",
+        run: documentation,
+    },
+    Step {
+        title: "licences",
+        run: licences::check_workspace,
+    },
+    Step {
+        title: "the README's test command",
+        run: readme_tests,
+    },
+];
+
+struct Outcome {
+    title: &'static str,
+    passed: bool,
+    duration: Duration,
+}
+
+/// Runs every step.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let outcomes: Vec<_> = STEPS.iter().map(|step| perform(step, workspace)).collect();
+    println!("\n{}", table(&outcomes));
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    ensure!(failed == 0, "{failed} of {} checks failed", outcomes.len());
+    Ok(())
+}
+
+fn perform(step: &Step, workspace: &Workspace) -> Outcome {
+    println!("\n== {} ==", step.title);
+    let begin = Instant::now();
+    let result = (step.run)(workspace);
+    let duration = begin.elapsed();
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
+    }
+    println!("== {}: {:.1} s ==", step.title, duration.as_secs_f64());
+    Outcome {
+        title: step.title,
+        passed: result.is_ok(),
+        duration,
+    }
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let row = |outcome: &Outcome| {
+        let word = if outcome.passed { "ok" } else { "FAILED" };
+        format!(
+            "{word:<8}{:>7.1} s  {}",
+            outcome.duration.as_secs_f64(),
+            outcome.title
+        )
+    };
+    outcomes.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    succeed(workspace.cargo("fmt").args(["--all", "--check"]))
+}
+
+fn lints(workspace: &Workspace) -> Result<()> {
+    let mut clippy = workspace.cargo("clippy");
+    succeed(clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    let mut doc = workspace.cargo("doc");
+    succeed(
+        doc.args(["--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// What the README promises is what is run.
+fn readme_tests(workspace: &Workspace) -> Result<()> {
+    let path = workspace.root().join("README.md");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
+    let words = readme::command(&text, "cargo xtask test")?;
+    let (program, arguments) = words.split_first().context("the command is empty")?;
+    succeed(workspace.command(program).args(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_tells_each_outcome() {
+        let outcome = |title, passed, millis| Outcome {
+            title,
+            passed,
+            duration: Duration::from_millis(millis),
+        };
+        let found = table(&[
+            outcome("format", true, 840),
+            outcome("lints", false, 61_200),
+        ]);
+        assert_eq!(found, "ok          0.8 s  format\nFAILED     61.2 s  lints");
+    }
+}

@@ -1,0 +1,58 @@
+//! Every chore of this repository, run as `cargo xtask <chore>`.
+//! This file is the list of them; each chore has a file of its own.
+
+mod workspace;
+
+mod ci;
+mod demo;
+mod licences;
+mod not_run;
+mod readme;
+mod suite;
+mod tools;
+mod windows;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use workspace::Workspace;
+
+/// Chores of the Octamillia repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Chore {
+    /// Builds the `octa` program and the official plugins, and runs them.
+    Demo(demo::Options),
+    /// Runs every test, and tells last which ones could not run.
+    Test,
+    /// Runs every check: format, lints, documentation, licences, tests.
+    Ci,
+    /// Shows the optional tools that tests use, and where they come from.
+    Tools(tools::Options),
+    /// Type-checks the loader, the plugin API and a plugin for Windows.
+    CheckWindows,
+}
+
+fn main() -> ExitCode {
+    run(Chore::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("caused by: {cause}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run(chore: Chore) -> Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    match chore {
+        Chore::Demo(options) => return demo::run(&workspace, &options),
+        Chore::Test => suite::run(&workspace)?,
+        Chore::Ci => ci::run(&workspace)?,
+        Chore::Tools(options) => tools::show(&workspace, &options),
+        Chore::CheckWindows => windows::check(&workspace)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
