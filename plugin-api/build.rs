@@ -10,5 +10,8 @@ fn main() {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let version = Command::new(rustc).arg("--version").output();
     let version = version.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
-    println!("cargo::rustc-env=OCTA_COMPILER={}", version.unwrap_or_default());
+    println!(
+        "cargo::rustc-env=OCTA_COMPILER={}",
+        version.unwrap_or_default()
+    );
 }

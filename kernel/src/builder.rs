@@ -71,9 +71,10 @@ impl BuildError {
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Data { path, .. } => {
-                Some(format!("make `{}` a directory that this user may write", path.display()))
-            }
+            Self::Data { path, .. } => Some(format!(
+                "make `{}` a directory that this user may write",
+                path.display()
+            )),
             Self::Stage(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Threads(_) => None,
@@ -204,7 +205,12 @@ impl Builder {
         });
         let view = Arc::new(ArcSwap::default());
         let events = Manager::spawn(core, view.clone());
-        Ok(Kernel::new(Running { commons, events, view, runtime: Some(runtime) }))
+        Ok(Kernel::new(Running {
+            commons,
+            events,
+            view,
+            runtime: Some(runtime),
+        }))
     }
 
     fn open_storage(&mut self) -> Result<Storage, BuildError> {
@@ -233,14 +239,20 @@ impl Builder {
         make_directory(&data)?;
         let stage = StageDir::open(&data)?;
         if let Err(error) = stage.sweep() {
-            log::warn!("leftovers of other kernels stay in `{}`: {error}", data.display());
+            log::warn!(
+                "leftovers of other kernels stay in `{}`: {error}",
+                data.display()
+            );
         }
         Ok(Some(stage))
     }
 }
 
 fn make_directory(path: &Path) -> Result<(), BuildError> {
-    fs::create_dir_all(path).map_err(|source| BuildError::Data { path: path.to_owned(), source })
+    fs::create_dir_all(path).map_err(|source| BuildError::Data {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -65,7 +65,9 @@ impl Deliveries {
         let mut attempt = 0;
         while !batch.is_empty() {
             let outcome = self.deliver(batch, attempt).await;
-            let handled = usize::try_from(outcome.number).unwrap_or(0).min(batch.len());
+            let handled = usize::try_from(outcome.number)
+                .unwrap_or(0)
+                .min(batch.len());
             batch.drain(..handled);
             let Err(error) = outcome.result else { continue };
             if handled > 0 {
@@ -88,25 +90,38 @@ impl Deliveries {
         let letters = batch.iter().enumerate().map(|(index, event)| {
             // Only the first of a batch can have been tried before.
             let attempt = if index == 0 { attempt } else { 0 };
-            Letter { event: event.clone(), attempt }
+            Letter {
+                event: event.clone(),
+                attempt,
+            }
         });
         let letters = letters.collect::<Vec<_>>();
         if !self.declared.blocking {
-            return begin(&self.instance, self.handler, letters).await.finish().await;
+            return begin(&self.instance, self.handler, letters)
+                .await
+                .finish()
+                .await;
         }
         let (instance, handler) = (self.instance.clone(), self.handler);
         let told = self.spare.run(move || {
             block_on(async { begin(&instance, handler, letters).await.finish().await })
         });
         told.await.unwrap_or_else(|_| {
-            Error::new(ErrorKind::Internal, "the thread of the delivery ended early").into()
+            Error::new(
+                ErrorKind::Internal,
+                "the thread of the delivery ended early",
+            )
+            .into()
         })
     }
 
     /// Tells of an event that the handler failed at too often, and goes on.
     fn give_up(&self, event: &Event, error: &Error) {
         let plugin = self.instance.name();
-        log::warn!("plugin `{plugin}` could not handle an event on `{}`: {error:?}", event.topic);
+        log::warn!(
+            "plugin `{plugin}` could not handle an event on `{}`: {error:?}",
+            event.topic
+        );
         if &*event.topic == DEAD_LETTER {
             return;
         }
@@ -122,11 +137,15 @@ impl Deliveries {
         });
         let payload = Payload::json(&letter).unwrap_or_default();
         // Never waits for room: who publishes here is the delivery itself.
-        drop(self.publisher.publish(DEAD_LETTER, payload, event.correlation));
+        drop(
+            self.publisher
+                .publish(DEAD_LETTER, payload, event.correlation),
+        );
     }
 }
 
 async fn begin(instance: &Instance, handler: u32, letters: Vec<Letter>) -> Started {
     let mut letters = Some(letters);
-    poll_fn(|cx| Poll::Ready(instance.deliver(handler, letters.take().unwrap_or_default(), cx))).await
+    poll_fn(|cx| Poll::Ready(instance.deliver(handler, letters.take().unwrap_or_default(), cx)))
+        .await
 }

@@ -71,7 +71,9 @@ impl Facilities {
     fn may(&self, wish: Wish<'_>) -> Result<(), Error> {
         let (reach, target) = wish.parts();
         self.granted.get_or(reach.key(), target, || {
-            authorize(&self.manifest, &self.allow, wish).map(drop).map_err(errors::denied)
+            authorize(&self.manifest, &self.allow, wish)
+                .map(drop)
+                .map_err(errors::denied)
         })
     }
 
@@ -127,17 +129,28 @@ impl Facilities {
             authorize(&self.manifest, &self.allow, Wish::Call(name)).map_err(errors::denied)?;
             self.commons.services.find(name)
         })?;
-        let envelope = Envelope { caller: &self.manifest.name, ..request.envelope };
-        Ok(match self.commons.services.begin(&route, &envelope, &request.payload, cx) {
-            Begun::Ready(outcome) => ready(outcome),
-            Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),
-        })
+        let envelope = Envelope {
+            caller: &self.manifest.name,
+            ..request.envelope
+        };
+        Ok(
+            match self
+                .commons
+                .services
+                .begin(&route, &envelope, &request.payload, cx)
+            {
+                Begun::Ready(outcome) => ready(outcome),
+                Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),
+            },
+        )
     }
 
     fn subscribe(&self, request: &Request<'_>) -> Result<Submitted, Error> {
         self.may(Wish::Subscribe(request.target))?;
         let (bus, plugin) = (&self.commons.bus, &self.manifest.name);
-        let id = self.subscriptions.begin(bus, plugin, request.target, request.number)?;
+        let id = self
+            .subscriptions
+            .begin(bus, plugin, request.target, request.number)?;
         Ok(ready(Outcome::ok(id, Payload::empty())))
     }
 
@@ -156,7 +169,9 @@ impl Facilities {
         what: &'static str,
         future: impl Future<Output = Outcome> + Send + 'static,
     ) -> BoxFuture<Outcome> {
-        let Some(limit) = limit else { return Box::pin(future) };
+        let Some(limit) = limit else {
+            return Box::pin(future);
+        };
         let timer = self.commons.clock.sleep(limit);
         Box::pin(async move {
             tokio::select! {
@@ -175,12 +190,16 @@ fn ready(outcome: Outcome) -> Submitted {
 }
 
 fn number(time: Duration) -> Outcome {
-    Outcome::ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Payload::empty())
+    Outcome::ok(
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        Payload::empty(),
+    )
 }
 
 impl Host for Facilities {
     fn submit(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Submitted {
-        self.answer(request, cx).unwrap_or_else(|error| ready(error.into()))
+        self.answer(request, cx)
+            .unwrap_or_else(|error| ready(error.into()))
     }
 
     fn drive(&self, future: BoxFuture<()>) {

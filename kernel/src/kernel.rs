@@ -117,7 +117,9 @@ impl Kernel {
     ///
     /// If the plugin directory cannot be read.
     pub async fn start(&self) -> Result<(), ScanError> {
-        self.ask(Command::StartAll).await.ok_or(ScanError::Stopped)?
+        self.ask(Command::StartAll)
+            .await
+            .ok_or(ScanError::Stopped)?
     }
 
     /// Stops all plugins, dependents first, and closes the storage.
@@ -196,10 +198,18 @@ impl Kernel {
         let describe = |route: Arc<Route>| {
             let providers = route.providers();
             let declared = providers.first()?.describe()?;
-            let names = providers.iter().map(|p| p.instance.name().to_string()).collect();
+            let names = providers
+                .iter()
+                .map(|p| p.instance.name().to_string())
+                .collect();
             Some((declared, names))
         };
-        self.commons().services.offered().into_iter().filter_map(describe).collect()
+        self.commons()
+            .services
+            .offered()
+            .into_iter()
+            .filter_map(describe)
+            .collect()
     }
 
     /// A handle on a capability, for calling it often.
@@ -209,7 +219,10 @@ impl Kernel {
     /// If no plugin ever offered it; names the nearest known.
     pub fn capability(&self, name: &str) -> Result<Capability, CallError> {
         let route = self.commons().services.find(name)?;
-        Ok(Capability { kernel: self.clone(), route })
+        Ok(Capability {
+            kernel: self.clone(),
+            route,
+        })
     }
 
     /// Calls a capability, with JSON on both ways.
@@ -256,7 +269,11 @@ impl Kernel {
     /// # Errors
     ///
     /// An invalid topic, or data that refuses to be serialised.
-    pub async fn publish(&self, topic: &str, data: &(impl Output + ?Sized)) -> Result<usize, CallError> {
+    pub async fn publish(
+        &self,
+        topic: &str,
+        data: &(impl Output + ?Sized),
+    ) -> Result<usize, CallError> {
         let published = self.0.publisher.publish(topic, data.encode()?, 0);
         let outcome = published.map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))?;
         Ok(outcome.await)
@@ -268,11 +285,13 @@ impl Kernel {
     ///
     /// An invalid pattern.
     pub async fn subscribe(&self, pattern: &str) -> Result<Subscription, CallError> {
-        let pattern: Pattern =
-            pattern.parse().map_err(|e: octa_loader::NameError| {
-                Error::new(ErrorKind::InvalidInput, e.to_string())
-            })?;
-        Ok(self.commons().bus.subscribe(SubscriptionOptions::new(HOST, pattern)))
+        let pattern: Pattern = pattern.parse().map_err(|e: octa_loader::NameError| {
+            Error::new(ErrorKind::InvalidInput, e.to_string())
+        })?;
+        Ok(self
+            .commons()
+            .bus
+            .subscribe(SubscriptionOptions::new(HOST, pattern)))
     }
 
     /// The in-memory state.
@@ -304,7 +323,11 @@ impl Capability {
 
     /// Calls it with bytes. Allocates nothing of its own when the answer is ready at once.
     pub fn call<'a>(&'a self, input: &'a Payload) -> Call<'a> {
-        Call { capability: self, input, pending: None }
+        Call {
+            capability: self,
+            input,
+            pending: None,
+        }
     }
 
     fn poll(
@@ -317,7 +340,12 @@ impl Capability {
         if let Some(pending) = pending {
             return Pin::new(pending).poll(cx);
         }
-        match self.kernel.commons().services.begin(&self.route, envelope, input, cx) {
+        match self
+            .kernel
+            .commons()
+            .services
+            .begin(&self.route, envelope, input, cx)
+        {
             Begun::Ready(outcome) => Poll::Ready(outcome),
             Begun::Pending(call) => {
                 *pending = Some(call);
@@ -341,14 +369,21 @@ impl Future for Call<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let envelope = Envelope { caller: HOST, ..Envelope::default() };
-        let polled = this.capability.poll(&mut this.pending, &envelope, this.input, cx);
+        let envelope = Envelope {
+            caller: HOST,
+            ..Envelope::default()
+        };
+        let polled = this
+            .capability
+            .poll(&mut this.pending, &envelope, this.input, cx);
         polled.map(|outcome| outcome.result.map_err(CallError))
     }
 }
 
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kernel").field("plugins", &self.plugins().len()).finish_non_exhaustive()
+        f.debug_struct("Kernel")
+            .field("plugins", &self.plugins().len())
+            .finish_non_exhaustive()
     }
 }

@@ -20,17 +20,17 @@
 //! is up to the program around it.
 #![forbid(unsafe_code)]
 
-mod kernel;
 mod builder;
-mod manager;
 mod deliveries;
 mod facilities;
-mod services;
+mod kernel;
 mod linked;
+mod manager;
+mod nearest;
 mod pool;
+mod services;
 mod spare;
 mod status;
-mod nearest;
 
 pub mod authorize;
 pub mod bus;

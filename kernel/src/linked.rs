@@ -19,7 +19,10 @@ impl Linked {
     /// If its manifest is none.
     pub fn new(plugin: &octa_plugin_api::export::Linked) -> Result<Self, ManifestError> {
         let manifest = Manifest::from_json(plugin.manifest.as_bytes())?;
-        Ok(Self { root: LinkedRoot::of(plugin), manifest: Arc::new(manifest) })
+        Ok(Self {
+            root: LinkedRoot::of(plugin),
+            manifest: Arc::new(manifest),
+        })
     }
 
     /// What it says of itself.

@@ -100,7 +100,10 @@ enum Waiting {
 
 impl Manager {
     /// Starts the loop; it ends when the last sender of commands is gone.
-    pub(crate) fn spawn(core: Arc<Core>, view: Arc<ArcSwap<View>>) -> mpsc::WeakUnboundedSender<Event> {
+    pub(crate) fn spawn(
+        core: Arc<Core>,
+        view: Arc<ArcSwap<View>>,
+    ) -> mpsc::WeakUnboundedSender<Event> {
         let (events, inbox) = mpsc::unbounded_channel();
         let publisher = core.commons.bus.publisher("kernel");
         let runtime = core.commons.runtime.clone();
@@ -137,7 +140,9 @@ impl Manager {
         mut inbox: mpsc::UnboundedReceiver<Event>,
     ) -> mpsc::UnboundedReceiver<Event> {
         while self.records.values().any(|record| record.busy.is_some()) {
-            let Some(event) = inbox.recv().await else { break };
+            let Some(event) = inbox.recv().await else {
+                break;
+            };
             self.handle(event).await;
             self.reconcile();
             self.show();
@@ -205,7 +210,11 @@ impl Manager {
             || "`octa list` shows the plugins there are".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        Problem::new("not-found", format!("there is no plugin `{name}`"), Some(hint))
+        Problem::new(
+            "not-found",
+            format!("there is no plugin `{name}`"),
+            Some(hint),
+        )
     }
 
     fn want_all(&mut self, wanted: Wanted) {
@@ -231,7 +240,9 @@ impl Manager {
 
     /// Whether a plugin is where it was to be brought.
     fn reached(&self, goal: Goal, name: &str) -> Result<(), Problem> {
-        let Some(record) = self.records.get(name) else { return Ok(()) };
+        let Some(record) = self.records.get(name) else {
+            return Ok(());
+        };
         let reached = match goal {
             Goal::Load => record.instance.is_some(),
             Goal::Start => record.state == State::Started,
@@ -242,13 +253,19 @@ impl Manager {
         }
         let problem = record.problems.first().cloned();
         Err(problem.unwrap_or_else(|| {
-            Problem::new("failed", format!("plugin `{name}` is `{}`", record.state), None)
+            Problem::new(
+                "failed",
+                format!("plugin `{name}` is `{}`", record.state),
+                None,
+            )
         }))
     }
 
     /// Moves a plugin into a state and tells it.
     fn enter(&mut self, name: &str, to: State, problems: Vec<Problem>) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         let from = record.state;
         let changed = record.problems != problems;
         record.problems = problems;
@@ -271,12 +288,18 @@ impl Manager {
             "problems": record.problems,
         });
         let payload = Payload::json(&event).unwrap_or_default();
-        drop(self.publisher.publish(&format!("kernel.plugin.{to}"), payload, 0));
+        drop(
+            self.publisher
+                .publish(&format!("kernel.plugin.{to}"), payload, 0),
+        );
     }
 
     fn show(&self) {
         let plugins = self.records.values().map(Record::status).collect();
-        self.view.store(Arc::new(View { plugins, rejected: self.rejected.clone() }));
+        self.view.store(Arc::new(View {
+            plugins,
+            rejected: self.rejected.clone(),
+        }));
     }
 }
 
@@ -287,7 +310,14 @@ fn tell(record: &Record, name: &str, from: State) {
         log::info!("plugin `{name}` {version}: {from} → {to}");
     }
     for problem in &record.problems {
-        let hint = problem.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        log::error!("plugin `{name}` {version} is {to}: {}{hint}", problem.message);
+        let hint = problem
+            .hint
+            .as_ref()
+            .map(|hint| format!(" (hint: {hint})"))
+            .unwrap_or_default();
+        log::error!(
+            "plugin `{name}` {version} is {to}: {}{hint}",
+            problem.message
+        );
     }
 }

@@ -134,11 +134,17 @@ impl Plan {
     /// unless they go in a circle.
     pub fn starts_after(&self, name: &str) -> BTreeSet<&str> {
         let wave_of = |it: usize| self.waves.iter().position(|wave| wave.contains(&it));
-        let Some((member, own)) = self.graph.find(name).and_then(|it| Some((it, wave_of(it)?)))
+        let Some((member, own)) = self
+            .graph
+            .find(name)
+            .and_then(|it| Some((it, wave_of(it)?)))
         else {
             return BTreeSet::new();
         };
-        let providers = self.graph.needs(member).flat_map(|(_, providers)| providers);
+        let providers = self
+            .graph
+            .needs(member)
+            .flat_map(|(_, providers)| providers);
         let earlier = providers.filter(|it| wave_of(**it).is_some_and(|wave| wave < own));
         earlier.map(|it| self.name(*it)).collect()
     }

@@ -134,7 +134,10 @@ impl Shared {
             runnable.run();
             worker.count.fetch_add(1, Ordering::Relaxed);
         }
-        self.state.lock().workers.retain(|other| !Arc::ptr_eq(other, worker));
+        self.state
+            .lock()
+            .workers
+            .retain(|other| !Arc::ptr_eq(other, worker));
     }
 
     fn next(&self, worker: &Worker) -> Option<Runnable> {
@@ -160,7 +163,11 @@ impl Shared {
                 self.pressure.wait(&mut state);
                 continue;
             }
-            let before: Vec<_> = state.workers.iter().map(|w| (w.clone(), w.running())).collect();
+            let before: Vec<_> = state
+                .workers
+                .iter()
+                .map(|w| (w.clone(), w.running()))
+                .collect();
             self.pressure.wait_for(&mut state, PATIENCE);
             if state.queue.is_empty() || state.ended {
                 continue;
@@ -172,7 +179,8 @@ impl Shared {
     fn replace_blocked(self: &Arc<Self>, before: &[(Arc<Worker>, Option<u64>)], state: &mut State) {
         for (worker, running) in before {
             let still = running.is_some() && *running == worker.running();
-            if still && state.workers.len() < MOST && !worker.replaced.swap(true, Ordering::Relaxed) {
+            if still && state.workers.len() < MOST && !worker.replaced.swap(true, Ordering::Relaxed)
+            {
                 log::warn!(
                     "a plugin blocks a thread for more than {PATIENCE:?} while others wait; another thread takes its place"
                 );
@@ -213,9 +221,13 @@ mod tests {
     fn blocked_threads_are_replaced() {
         let pool = Pool::new(1);
         let (release, blocked) = mpsc::channel::<()>();
-        pool.spawn(async move { drop(blocked.recv()) });
+        pool.spawn(async move {
+            let _ = blocked.recv();
+        });
         let (tell, told) = mpsc::channel();
-        pool.spawn(async move { drop(tell.send(())) });
+        pool.spawn(async move {
+            let _ = tell.send(());
+        });
         told.recv().expect("it runs on another thread");
         assert_eq!(pool.threads(), 2);
         drop(release);

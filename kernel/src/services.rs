@@ -7,11 +7,7 @@ mod call;
 mod chain;
 mod route;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use octa_loader::{Envelope, Instance, Manifest};
@@ -94,7 +90,11 @@ impl Services {
     /// What is offered now, in the order of the names.
     pub(crate) fn offered(&self) -> Vec<Arc<Route>> {
         let routes = self.0.routes.load();
-        let mut offered: Vec<_> = routes.values().filter(|r| r.is_offered()).cloned().collect();
+        let mut offered: Vec<_> = routes
+            .values()
+            .filter(|r| r.is_offered())
+            .cloned()
+            .collect();
         offered.sort_by(|a, b| a.name().cmp(b.name()));
         offered
     }
@@ -112,6 +112,8 @@ impl Services {
     /// The time that a call of this envelope to this provider may take.
     fn deadline(&self, envelope: &Envelope<'_>, provider: &Provider) -> Duration {
         let own = provider.deadline.unwrap_or(self.0.deadline);
-        envelope.remaining.map_or(own, |left| left.min(own.max(left)))
+        envelope
+            .remaining
+            .map_or(own, |left| left.min(own.max(left)))
     }
 }

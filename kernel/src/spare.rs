@@ -90,7 +90,9 @@ mod tests {
     fn one_blocked_job_holds_up_no_other() {
         let spare = Spare::default();
         let (release, blocked) = std::sync::mpsc::channel::<()>();
-        let stuck = spare.run(move || drop(blocked.recv()));
+        let stuck = spare.run(move || {
+            let _ = blocked.recv();
+        });
         assert_eq!(block_on(spare.run(|| 7)).expect("it runs"), 7);
         drop(release);
         block_on(stuck).expect("it was released");

@@ -75,11 +75,19 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(kind: &str, message: impl Into<String>, hint: Option<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into(), hint }
+        Self {
+            kind: kind.to_owned(),
+            message: message.into(),
+            hint,
+        }
     }
 
     /// An error with all its causes.
-    pub(crate) fn from_error(kind: &str, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+    pub(crate) fn from_error(
+        kind: &str,
+        error: &dyn std::error::Error,
+        hint: Option<String>,
+    ) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -96,6 +104,10 @@ impl From<&Error> for Problem {
             Some(location) => format!("{error} (at {location})"),
             None => error.to_string(),
         };
-        Self::new(error.kind().label(), message, error.hint().map(str::to_owned))
+        Self::new(
+            error.kind().label(),
+            message,
+            error.hint().map(str::to_owned),
+        )
     }
 }

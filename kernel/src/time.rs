@@ -34,7 +34,10 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     pub(crate) fn new(runtime: Handle) -> Self {
-        Self { origin: Instant::now(), runtime }
+        Self {
+            origin: Instant::now(),
+            runtime,
+        }
     }
 }
 
@@ -44,7 +47,9 @@ impl Clock for SystemClock {
     }
 
     fn wall(&self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<()> {
@@ -68,7 +73,11 @@ struct Virtual {
 impl VirtualClock {
     /// A clock that shows `wall` since 1970.
     pub fn starting_at(wall: Duration) -> Self {
-        Self(Arc::new(Mutex::new(Virtual { now: wall, next: 0, timers: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(Virtual {
+            now: wall,
+            next: 0,
+            timers: BTreeMap::new(),
+        })))
     }
 
     /// Goes on by `time`, moment by moment, waking whose time has come.
@@ -124,7 +133,10 @@ impl Clock for VirtualClock {
         clock.next += 1;
         clock.timers.insert(key, None);
         drop(clock);
-        let timer = Timer { clock: self.clone(), key };
+        let timer = Timer {
+            clock: self.clone(),
+            key,
+        };
         Box::pin(poll_fn(move |cx| timer.poll(cx.waker())))
     }
 }
@@ -154,7 +166,7 @@ impl Drop for Timer {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, task::Context};
+    use std::task::Context;
 
     use super::*;
 

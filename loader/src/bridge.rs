@@ -3,7 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, OnceLock, Weak, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -20,9 +23,8 @@ use crate::{
     inside,
     instance::Shared,
     operations::{Operations, elsewhere},
-    owned,
     outcome::{Outcome, write_reply},
-    wakers,
+    owned, wakers,
 };
 
 /// A future of the host.
@@ -108,7 +110,11 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    pub(crate) fn new(name: Arc<str>, generation: Arc<Generation>, host: Arc<dyn Host>) -> Arc<Self> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        generation: Arc<Generation>,
+        host: Arc<dyn Host>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             generation,
@@ -121,7 +127,10 @@ impl Bridge {
 
     /// A counted reference for the plugin.
     pub(crate) fn lend(this: &Arc<Self>) -> abi::Host {
-        abi::Host { data: Arc::into_raw(this.clone()).cast(), functions: FUNCTIONS }
+        abi::Host {
+            data: Arc::into_raw(this.clone()).cast(),
+            functions: FUNCTIONS,
+        }
     }
 
     /// Says whose tasks are spawned.
@@ -154,7 +163,10 @@ impl Bridge {
         let mut cx = Context::from_waker(waker);
         if request.operation == operation::CALL && !inside::called_by_host() {
             // A thread of the plugin's own: other plugins' code does not run there.
-            let future = elsewhere(&*self.host, owned::submit(self.host.clone(), &safe(request)));
+            let future = elsewhere(
+                &*self.host,
+                owned::submit(self.host.clone(), &safe(request)),
+            );
             return self.operations.begin(future, &mut cx);
         }
         match self.host.submit(&safe(request), &mut cx) {
@@ -166,7 +178,9 @@ impl Bridge {
 
     fn abort(&self, task: u64) -> Outcome {
         let instance = self.instance.get().and_then(Weak::upgrade);
-        let cell = usize::try_from(task).ok().and_then(|key| instance?.ledger.get(key));
+        let cell = usize::try_from(task)
+            .ok()
+            .and_then(|key| instance?.ledger.get(key));
         let aborted = cell.is_some_and(|cell| cell.interrupt(std::time::Duration::ZERO));
         Outcome::ok(u64::from(aborted), Payload::empty())
     }
@@ -253,7 +267,9 @@ extern "C" fn submit(
     let bridge = unsafe { bridge(host) };
     // SAFETY: a waker that the plugin lends for this call.
     let submitted = unsafe {
-        wakers::borrow(waker, &bridge.generation, |waker| bridge.submit(request, waker))
+        wakers::borrow(waker, &bridge.generation, |waker| {
+            bridge.submit(request, waker)
+        })
     };
     match submitted {
         Ok(polled) => answer(polled, reply),
@@ -264,18 +280,28 @@ extern "C" fn submit(
     }
 }
 
-extern "C" fn poll(host: *const (), operation: u64, waker: &abi::Waker, reply: &mut abi::Reply) -> u32 {
+extern "C" fn poll(
+    host: *const (),
+    operation: u64,
+    waker: &abi::Waker,
+    reply: &mut abi::Reply,
+) -> u32 {
     // SAFETY: the plugin holds a reference while it calls.
     let bridge = unsafe { bridge(host) };
     // SAFETY: a waker that the plugin lends for this call.
     let polled = unsafe {
         wakers::borrow(waker, &bridge.generation, |waker| {
-            bridge.operations.poll(operation, &mut Context::from_waker(waker))
+            bridge
+                .operations
+                .poll(operation, &mut Context::from_waker(waker))
         })
     };
     let polled = polled.unwrap_or_else(|| {
         let error = bridge.gone().err().unwrap_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("no operation {operation} is under way"))
+            Error::new(
+                ErrorKind::NotFound,
+                format!("no operation {operation} is under way"),
+            )
         });
         Poll::Ready(error.into())
     });

@@ -45,8 +45,14 @@ unsafe impl<E: EventView> Send for Batch<E> {}
 impl<E: EventView> Batch<E> {
     pub(crate) fn new(events: Vec<E>) -> Self {
         let events = events.into_boxed_slice();
-        let views = events.iter().map(|event| forever(to_abi(event.view()))).collect();
-        Self { views, _events: events }
+        let views = events
+            .iter()
+            .map(|event| forever(to_abi(event.view())))
+            .collect();
+        Self {
+            views,
+            _events: events,
+        }
     }
 
     /// The events, for as long as this batch lives, wherever it is moved.

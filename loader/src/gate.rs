@@ -75,19 +75,30 @@ impl Gate {
     /// How many are inside. The sum may wrap on the way: someone may leave on another thread
     /// than they came.
     pub(crate) fn count(&self) -> usize {
-        self.shards.iter().fold(0, |sum, s| sum.wrapping_add(s.0.load(Ordering::SeqCst)))
+        self.shards
+            .iter()
+            .fold(0, |sum, s| sum.wrapping_add(s.0.load(Ordering::SeqCst)))
     }
 
     /// Ready when nobody is inside. One may wait at a time.
     pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
         *self.waiting.lock() = Some(waker.clone());
-        if self.count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.count() == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gate {{ open: {}, inside: {} }}", self.is_open(), self.count())
+        write!(
+            f,
+            "Gate {{ open: {}, inside: {} }}",
+            self.is_open(),
+            self.count()
+        )
     }
 }
 

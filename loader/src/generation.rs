@@ -26,7 +26,13 @@ impl Generation {
     ) -> Arc<Self> {
         let gate = Gate::default();
         gate.open();
-        Arc::new(Self { manifest, hash, root, gate, library })
+        Arc::new(Self {
+            manifest,
+            hash,
+            root,
+            gate,
+            library,
+        })
     }
 
     /// What the plugin says of itself.

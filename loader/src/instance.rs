@@ -91,7 +91,11 @@ impl Instance {
         let request = abi::CreateRequest {
             host: Bridge::lend(&bridge),
             log_level: options.log_level as u32,
-            flags: if generation.is_linked() { create_flag::LINKED } else { 0 },
+            flags: if generation.is_linked() {
+                create_flag::LINKED
+            } else {
+                0
+            },
             name: (&*name).into(),
             config: options.config.as_abi(),
             headers: (&[][..]).into(),
@@ -174,25 +178,61 @@ impl Instance {
         cx: &mut Context<'_>,
     ) -> Started {
         let shared = &self.0;
-        let Some(inside) = shared.gate.enter() else { return self.not_open() };
+        let Some(inside) = shared.gate.enter() else {
+            return self.not_open();
+        };
         let (envelope, payload) = (envelope.as_abi(), payload.as_abi());
         let enter = shared.functions.call();
-        shared.begin(cx.waker(), Some(inside), None, |waker, slot, future, reply| {
-            enter(shared.instance.0, handler, &envelope, &payload, waker, slot, future, reply)
-        })
+        shared.begin(
+            cx.waker(),
+            Some(inside),
+            None,
+            |waker, slot, future, reply| {
+                enter(
+                    shared.instance.0,
+                    handler,
+                    &envelope,
+                    &payload,
+                    waker,
+                    slot,
+                    future,
+                    reply,
+                )
+            },
+        )
     }
 
     /// Starts the delivery of events to the subscription with this number in the manifest.
     /// The outcome's number says how many were handled well, from the first on.
-    pub fn deliver<E: EventView>(&self, handler: u32, events: Vec<E>, cx: &mut Context<'_>) -> Started {
+    pub fn deliver<E: EventView>(
+        &self,
+        handler: u32,
+        events: Vec<E>,
+        cx: &mut Context<'_>,
+    ) -> Started {
         let shared = &self.0;
-        let Some(inside) = shared.gate.enter() else { return self.not_open() };
+        let Some(inside) = shared.gate.enter() else {
+            return self.not_open();
+        };
         let batch = Batch::new(events);
         let events = batch.as_abi();
         let enter = shared.functions.deliver();
-        shared.begin(cx.waker(), Some(inside), Some(Box::new(batch)), |waker, slot, future, reply| {
-            enter(shared.instance.0, handler, events, waker, slot, future, reply)
-        })
+        shared.begin(
+            cx.waker(),
+            Some(inside),
+            Some(Box::new(batch)),
+            |waker, slot, future, reply| {
+                enter(
+                    shared.instance.0,
+                    handler,
+                    events,
+                    waker,
+                    slot,
+                    future,
+                    reply,
+                )
+            },
+        )
     }
 
     /// Runs the author's `start`, which may block: await it on a thread to spare.
@@ -201,7 +241,10 @@ impl Instance {
     ///
     /// The author's error or panic.
     pub async fn start(&self) -> Result<(), Error> {
-        self.control(control::START, 0, Payload::empty()).await.result.map(drop)
+        self.control(control::START, 0, Payload::empty())
+            .await
+            .result
+            .map(drop)
     }
 
     /// Runs the author's `stop`, which may block: await it on a thread to spare.
@@ -210,14 +253,21 @@ impl Instance {
     ///
     /// The author's error or panic.
     pub async fn stop(&self) -> Result<(), Error> {
-        self.control(control::STOP, 0, Payload::empty()).await.result.map(drop)
+        self.control(control::STOP, 0, Payload::empty())
+            .await
+            .result
+            .map(drop)
     }
 
     /// The plugin's own opinion of its health, from 0.0 to 1.0; 0.0 if it panics at the question.
     pub async fn health(&self) -> f64 {
         let outcome = self.control(control::HEALTH, 0, Payload::empty()).await;
         let health = f64::from_bits(outcome.number);
-        if outcome.result.is_ok() && health.is_finite() { health.clamp(0.0, 1.0) } else { 0.0 }
+        if outcome.result.is_ok() && health.is_finite() {
+            health.clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 
     /// What the plugin holds, as a JSON object.
@@ -226,7 +276,9 @@ impl Instance {
     ///
     /// [`ErrorKind::Unsupported`] where the plugin does not count.
     pub async fn usage(&self) -> Result<Payload, Error> {
-        self.control(control::USAGE, 0, Payload::empty()).await.result
+        self.control(control::USAGE, 0, Payload::empty())
+            .await
+            .result
     }
 
     async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
@@ -240,7 +292,16 @@ impl Instance {
             }
             let bytes = argument.as_abi();
             let started = shared.begin(cx.waker(), None, None, |waker, slot, future, reply| {
-                enter(shared.instance.0, what, number, &bytes, waker, slot, future, reply)
+                enter(
+                    shared.instance.0,
+                    what,
+                    number,
+                    &bytes,
+                    waker,
+                    slot,
+                    future,
+                    reply,
+                )
             });
             match started {
                 Started::Ready(outcome) => Poll::Ready(outcome),
@@ -284,7 +345,10 @@ impl Instance {
 }
 
 fn unavailable(plugin: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("plugin `{plugin}` is not started"))
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("plugin `{plugin}` is not started"),
+    )
 }
 
 impl Shared {
@@ -300,9 +364,8 @@ impl Shared {
         let place = slot.as_abi();
         let mut future = no_future();
         let mut reply = empty_reply();
-        let status = inside::plugin(|| {
-            lend(waker, |waker| enter(waker, &place, &mut future, &mut reply))
-        });
+        let status =
+            inside::plugin(|| lend(waker, |waker| enter(waker, &place, &mut future, &mut reply)));
         if status == status::PENDING {
             return Started::Pending(Work::new(self, future, slot, inside, borrowed));
         }
@@ -341,7 +404,11 @@ fn no_future() -> abi::Future {
         status::READY
     }
     extern "C" fn drop(_: *mut ()) {}
-    abi::Future { data: std::ptr::null_mut(), poll, drop }
+    abi::Future {
+        data: std::ptr::null_mut(),
+        poll,
+        drop,
+    }
 }
 
 /// Drives what was started to its end.

@@ -47,7 +47,10 @@ impl Ledger {
         let mut stuck = 0;
         for shard in &self.shards {
             let cells: Vec<_> = shard.lock().iter().map(|(_, cell)| cell.clone()).collect();
-            stuck += cells.iter().filter(|cell| !cell.interrupt(patience)).count();
+            stuck += cells
+                .iter()
+                .filter(|cell| !cell.interrupt(patience))
+                .count();
         }
         stuck
     }

@@ -3,7 +3,10 @@
 //!
 //! Registries, queues and policy belong to the kernel.
 
-#![expect(unsafe_code, reason = "all of the host's side of the boundary lies here")]
+#![expect(
+    unsafe_code,
+    reason = "all of the host's side of the boundary lies here"
+)]
 
 mod bridge;
 mod discover;
@@ -34,11 +37,16 @@ mod work;
 
 pub use bridge::{BoxFuture, Host, LogLine, Request, Submitted};
 pub use discover::{DiscoverError, discover};
+pub use envelope::Envelope;
+pub use event::{EventParts, EventView};
+pub use generation::Generation;
 pub use hash::{ContentHash, ContentHashError};
 pub use inspect::{
     Content, Format, HostFacts, InspectError, InspectFault, Inspection, Machine, Refusal, System,
     inspect,
 };
+pub use instance::{CreateOptions, Instance, Started, interrupted_error};
+pub use library::{LinkedRoot, OpenError, Opener};
 pub use manifest::{
     AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
     Manifest, ManifestError, Need, Overflow, PanicStrategy, Permissions, Placement, ReloadMode,
@@ -47,17 +55,12 @@ pub use manifest::{
 pub use name::{
     NAME_BYTES_MAX, NAME_SEGMENTS_MAX, NameError, NameFault, NameKind, PLUGIN_NAME_BYTES_MAX,
 };
-pub use pattern::Pattern;
-pub use source::{FILE_BYTES_MAX, FileRules, SourceError};
-pub use stage::{StageDir, StageError, Staged};
-pub use envelope::Envelope;
-pub use event::{EventParts, EventView};
-pub use generation::Generation;
-pub use instance::{CreateOptions, Instance, Started, interrupted_error};
-pub use library::{LinkedRoot, OpenError, Opener};
 /// The major version of the ABI that this loader speaks.
 pub use octa_plugin_abi::MAJOR as ABI_MAJOR;
 /// What a plugin can ask of its host: the numbers of the operations.
 pub use octa_plugin_abi::operation::{self, expect};
 pub use outcome::Outcome;
+pub use pattern::Pattern;
+pub use source::{FILE_BYTES_MAX, FileRules, SourceError};
+pub use stage::{StageDir, StageError, Staged};
 pub use work::Work;

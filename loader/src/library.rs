@@ -15,9 +15,7 @@ use octa_plugin_abi::{
     self as abi, Root_Ref,
     abi_stable::{
         StableAbi,
-        abi_stability::abi_checking::{
-            CheckingGlobals, check_layout_compatibility_with_globals,
-        },
+        abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
         library::{AbiHeaderRef, LibHeader, ROOT_MODULE_LOADER_NAME_WITH_NUL},
     },
 };
@@ -102,7 +100,11 @@ impl Opener {
     /// # Errors
     ///
     /// If it cannot be linked, is no plugin, or was laid out by another version of the ABI.
-    pub fn open(&self, staged: &Staged, manifest: Arc<Manifest>) -> Result<Arc<Generation>, OpenError> {
+    pub fn open(
+        &self,
+        staged: &Staged,
+        manifest: Arc<Manifest>,
+    ) -> Result<Arc<Generation>, OpenError> {
         let header = header_of(&staged.path, &manifest)?;
         let mismatch = |difference| OpenError::Mismatch {
             plugin: manifest.name.clone(),
@@ -111,7 +113,9 @@ impl Opener {
             expected: format!("{}.{}", abi::MAJOR, abi::MINOR),
             difference,
         };
-        let header = header.upgrade().map_err(|e| mismatch(mismatch::first_line(&e.to_string())))?;
+        let header = header
+            .upgrade()
+            .map_err(|e| mismatch(mismatch::first_line(&e.to_string())))?;
         if !self.fitting.lock().contains(&staged.hash) {
             check_layout(header).map_err(&mismatch)?;
             self.fitting.lock().insert(staged.hash);
@@ -119,8 +123,15 @@ impl Opener {
         // SAFETY: the layout was checked, now or before, for these very bytes.
         let root = unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
             .map_err(|e| mismatch(mismatch::first_line(&e.to_string())))?;
-        let library = Library { path: staged.path.clone() };
-        Ok(Generation::new(manifest, Some(staged.hash), root, Some(library)))
+        let library = Library {
+            path: staged.path.clone(),
+        };
+        Ok(Generation::new(
+            manifest,
+            Some(staged.hash),
+            root,
+            Some(library),
+        ))
     }
 }
 
@@ -148,12 +159,17 @@ impl std::fmt::Debug for LinkedRoot {
 
 fn header_of(path: &Path, manifest: &Manifest) -> Result<AbiHeaderRef, OpenError> {
     // SAFETY: runs the library's constructors, which is what accepting a plugin means.
-    let library = unsafe { libloading::Library::new(path) }
-        .map_err(|source| OpenError::Link { plugin: manifest.name.clone(), source })?;
+    let library = unsafe { libloading::Library::new(path) }.map_err(|source| OpenError::Link {
+        plugin: manifest.name.clone(),
+        source,
+    })?;
     // SAFETY: the symbol is a header of `abi_stable`, as every version of it lays it out.
-    let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
-        .map(|symbol| *symbol)
-        .map_err(|_| OpenError::NoRoot { plugin: manifest.name.clone() });
+    let header =
+        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
+            .map(|symbol| *symbol)
+            .map_err(|_| OpenError::NoRoot {
+                plugin: manifest.name.clone(),
+            });
     // Also where it is refused: its constructors ran, and may have left threads and
     // destructors behind that return to its code.
     std::mem::forget(library);

@@ -14,11 +14,14 @@ use crate::{
     outcome::Outcome,
 };
 
+/// One operation; `None` once it is finished, so that a plugin that polls on is told so.
+type Operation = Mutex<Option<BoxFuture<Outcome>>>;
+
 /// The operations under way of one instance.
 #[derive(Default)]
 pub(crate) struct Operations {
     /// Numbers to operations; each is locked by itself while it is polled.
-    table: Mutex<Slab<Arc<Mutex<Option<BoxFuture<Outcome>>>>>>,
+    table: Mutex<Slab<Arc<Operation>>>,
 }
 
 impl Operations {
@@ -29,7 +32,11 @@ impl Operations {
         cx: &mut Context<'_>,
     ) -> Result<Poll<Outcome>, u64> {
         let polled = future.as_mut().poll(cx);
-        if polled.is_pending() { Err(self.keep(future)) } else { Ok(polled) }
+        if polled.is_pending() {
+            Err(self.keep(future))
+        } else {
+            Ok(polled)
+        }
     }
 
     /// Keeps an operation that was polled already; answers its number.
@@ -41,8 +48,11 @@ impl Operations {
     pub(crate) fn poll(&self, number: u64, cx: &mut Context<'_>) -> Option<Poll<Outcome>> {
         let key = usize::try_from(number).ok()?;
         let operation = self.table.lock().get(key)?.clone();
-        let polled = operation.lock().as_mut()?.as_mut().poll(cx);
+        let mut running = operation.lock();
+        let polled = running.as_mut()?.as_mut().poll(cx);
         if polled.is_ready() {
+            *running = None;
+            drop(running);
             self.cancel(number);
         }
         Some(polled)
@@ -50,7 +60,9 @@ impl Operations {
 
     /// Ends an operation, if there is one of this number.
     pub(crate) fn cancel(&self, number: u64) {
-        let Ok(key) = usize::try_from(number) else { return };
+        let Ok(key) = usize::try_from(number) else {
+            return;
+        };
         let ended = self.table.lock().try_remove(key);
         // Dropped here, with the table unlocked: its drop may come back to end others.
         drop(ended);
@@ -72,7 +84,9 @@ pub(crate) fn elsewhere(host: &dyn Host, mut future: BoxFuture<Outcome>) -> BoxF
         if there.lock().nobody_waits(cx.waker()) {
             return Poll::Ready(());
         }
-        let Poll::Ready(outcome) = future.as_mut().poll(cx) else { return Poll::Pending };
+        let Poll::Ready(outcome) = future.as_mut().poll(cx) else {
+            return Poll::Pending;
+        };
         there.lock().arrive(outcome);
         Poll::Ready(())
     })));

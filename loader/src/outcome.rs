@@ -17,13 +17,21 @@ pub struct Outcome {
 impl Outcome {
     /// Success with this number and payload.
     pub fn ok(number: u64, payload: Payload) -> Self {
-        Self { number, result: Ok(payload), headers: Payload::empty() }
+        Self {
+            number,
+            result: Ok(payload),
+            headers: Payload::empty(),
+        }
     }
 }
 
 impl From<Result<Payload, Error>> for Outcome {
     fn from(result: Result<Payload, Error>) -> Self {
-        Self { number: 0, result, headers: Payload::empty() }
+        Self {
+            number: 0,
+            result,
+            headers: Payload::empty(),
+        }
     }
 }
 
@@ -54,7 +62,11 @@ pub(crate) fn read_reply(reply: abi::Reply, plugin: &str) -> Outcome {
         code::OK => Ok(payload),
         code => Err(Error::from_document(code, &payload).from_plugin(plugin)),
     };
-    Outcome { number: reply.number, result, headers }
+    Outcome {
+        number: reply.number,
+        result,
+        headers,
+    }
 }
 
 /// Writes an outcome for a plugin.

@@ -62,7 +62,15 @@ impl Owned {
     }
 
     fn request(&self) -> Request<'_> {
-        let [target, key, caller, chain, trace, routing_key, idempotency_key] = &self.texts;
+        let [
+            target,
+            key,
+            caller,
+            chain,
+            trace,
+            routing_key,
+            idempotency_key,
+        ] = &self.texts;
         Request {
             operation: self.operation,
             flags: self.flags,

@@ -24,8 +24,15 @@ struct Ours {
 pub(crate) fn lend<R>(waker: &Waker, work: impl FnOnce(&abi::Waker) -> R) -> R {
     // SAFETY: a copy of the bits that is never dropped, used only while `waker` is borrowed.
     let copy = unsafe { std::ptr::read(waker) };
-    let lent = ManuallyDrop::new(Ours { head: WakerHead { functions: FUNCTIONS }, waker: copy });
-    work(&abi::Waker { head: &raw const lent.head })
+    let lent = ManuallyDrop::new(Ours {
+        head: WakerHead {
+            functions: FUNCTIONS,
+        },
+        waker: copy,
+    });
+    work(&abi::Waker {
+        head: &raw const lent.head,
+    })
 }
 
 /// Uses a waker that a plugin lent for the duration of `work`.
@@ -46,7 +53,11 @@ pub(crate) unsafe fn borrow<R>(
         return work(unsafe { &(*waker.head.cast::<Ours>()).waker });
     }
     let owned = functions.retain()(*waker);
-    work(&Waker::from(Arc::new(Theirs { waker: owned, functions, generation: generation.clone() })))
+    work(&Waker::from(Arc::new(Theirs {
+        waker: owned,
+        functions,
+        generation: generation.clone(),
+    })))
 }
 
 fn is_ours(functions: WakerFunctions_Ref) -> bool {
@@ -72,19 +83,24 @@ impl Wake for Theirs {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.generation.while_there(|| self.functions.wake()(self.waker));
+        self.generation
+            .while_there(|| self.functions.wake()(self.waker));
     }
 }
 
 impl Drop for Theirs {
     fn drop(&mut self) {
-        self.generation.while_there(|| self.functions.release()(self.waker));
+        self.generation
+            .while_there(|| self.functions.release()(self.waker));
     }
 }
 
 const FUNCTIONS: WakerFunctions_Ref = {
-    const TABLE: &WithMetadata<WakerFunctions> =
-        &WithMetadata::new(WakerFunctions { retain, wake, release });
+    const TABLE: &WithMetadata<WakerFunctions> = &WithMetadata::new(WakerFunctions {
+        retain,
+        wake,
+        release,
+    });
     WakerFunctions_Ref(
         // SAFETY: a constant, so it lives for ever.
         unsafe { StaticRef::from_raw(TABLE) }.as_prefix(),
@@ -94,8 +110,15 @@ const FUNCTIONS: WakerFunctions_Ref = {
 extern "C" fn retain(waker: abi::Waker) -> abi::Waker {
     // SAFETY: a waker with these functions is an `Ours` that is valid now.
     let copy = unsafe { (*waker.head.cast::<Ours>()).waker.clone() };
-    let owned = Box::new(Ours { head: WakerHead { functions: FUNCTIONS }, waker: copy });
-    abi::Waker { head: Box::into_raw(owned).cast() }
+    let owned = Box::new(Ours {
+        head: WakerHead {
+            functions: FUNCTIONS,
+        },
+        waker: copy,
+    });
+    abi::Waker {
+        head: Box::into_raw(owned).cast(),
+    }
 }
 
 extern "C" fn wake(waker: abi::Waker) {

@@ -64,8 +64,17 @@ impl Work {
         inside: Option<Inside>,
         borrowed: Option<Box<dyn Any + Send>>,
     ) -> Self {
-        let running = Running { future, slot, inside, _borrowed: borrowed, waker: None };
-        let cell = Arc::new(Cell { running: Mutex::new(Some(running)), shared: shared.clone() });
+        let running = Running {
+            future,
+            slot,
+            inside,
+            _borrowed: borrowed,
+            waker: None,
+        };
+        let cell = Arc::new(Cell {
+            running: Mutex::new(Some(running)),
+            shared: shared.clone(),
+        });
         let key = shared.ledger.enter(cell.clone());
         Self { cell, key }
     }
@@ -116,8 +125,12 @@ impl Cell {
     /// Ends the work where it stands and tells who waits for it. False if it is being polled
     /// for longer than `patience`: its code blocks.
     pub(crate) fn interrupt(&self, patience: Duration) -> bool {
-        let Some(mut running) = self.running.try_lock_for(patience) else { return false };
-        let Some(mut work) = running.take() else { return true };
+        let Some(mut running) = self.running.try_lock_for(patience) else {
+            return false;
+        };
+        let Some(mut work) = running.take() else {
+            return true;
+        };
         drop(running);
         let waker = work.waker.take();
         self.shared.cancel(work);
@@ -146,7 +159,10 @@ impl Shared {
 }
 
 pub(crate) fn interrupted(plugin: &str) -> Error {
-    Error::new(ErrorKind::Interrupted, format!("plugin `{plugin}` was stopped before it answered"))
+    Error::new(
+        ErrorKind::Interrupted,
+        format!("plugin `{plugin}` was stopped before it answered"),
+    )
 }
 
 impl fmt::Debug for Work {

@@ -26,20 +26,42 @@ struct Shard {
     allocations: AtomicI64,
 }
 
+impl Shard {
+    const fn new() -> Self {
+        Self {
+            bytes: AtomicI64::new(0),
+            allocations: AtomicI64::new(0),
+        }
+    }
+}
+
 impl CountingAllocator {
     /// An allocator that has counted nothing.
     pub const fn new() -> Self {
-        const EMPTY: Shard = Shard { bytes: AtomicI64::new(0), allocations: AtomicI64::new(0) };
-        Self { shards: [EMPTY; SHARDS] }
+        Self {
+            shards: [const { Shard::new() }; SHARDS],
+        }
     }
 
     /// Live bytes and live allocations. Exact when no thread allocates meanwhile.
     pub fn live(&self) -> (u64, u64) {
         let sum = |count: fn(&Shard) -> &AtomicI64| {
-            let total: i64 = self.shards.iter().map(|s| count(s).load(Ordering::Relaxed)).sum();
+            let total: i64 = self
+                .shards
+                .iter()
+                .map(|s| count(s).load(Ordering::Relaxed))
+                .sum();
             total.max(0).unsigned_abs()
         };
         (sum(|s| &s.bytes), sum(|s| &s.allocations))
+    }
+
+    /// Counts what was allocated, if it was.
+    fn counted(&self, place: *mut u8, layout: Layout) -> *mut u8 {
+        if !place.is_null() {
+            self.count(signed(layout.size()), 1);
+        }
+        place
     }
 
     fn count(&self, bytes: i64, allocations: i64) {
@@ -65,15 +87,13 @@ fn signed(size: usize) -> i64 {
 // SAFETY: every request goes to `System` unchanged.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.count(signed(layout.size()), 1);
         // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
+        self.counted(unsafe { System.alloc(layout) }, layout)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.count(signed(layout.size()), 1);
         // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
+        self.counted(unsafe { System.alloc_zeroed(layout) }, layout)
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {

@@ -26,7 +26,10 @@ impl Signal {
     fn wait(&self) {
         let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         while !*woken {
-            woken = self.changed.wait(woken).unwrap_or_else(PoisonError::into_inner);
+            woken = self
+                .changed
+                .wait(woken)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         *woken = false;
     }

@@ -101,7 +101,10 @@ impl CallInfo {
     }
 
     pub(crate) fn idempotency_key(&self) -> Option<&str> {
-        self.rare.as_ref().map(|r| r.idempotency_key.as_str()).filter(|key| !key.is_empty())
+        self.rare
+            .as_ref()
+            .map(|r| r.idempotency_key.as_str())
+            .filter(|key| !key.is_empty())
     }
 
     /// The time left, if there is a deadline.
@@ -117,8 +120,9 @@ impl CallInfo {
     pub(crate) fn limited(&self, limit: Duration) -> Self {
         let left = self.remaining().map_or(limit, |left| left.min(limit));
         let mut info = self.clone();
-        info.deadline =
-            Instant::now().checked_add(left).map_or(Deadline::None, Deadline::At);
+        info.deadline = Instant::now()
+            .checked_add(left)
+            .map_or(Deadline::None, Deadline::At);
         info
     }
 
@@ -139,7 +143,11 @@ impl CallInfo {
     /// The host's own notation of who waits for this call, handed back unchanged.
     fn chain(&self) -> RStr<'_> {
         let long = self.rare.as_ref().map_or("", |r| &r.chain);
-        if long.is_empty() { self.chain.as_str().into() } else { long.into() }
+        if long.is_empty() {
+            self.chain.as_str().into()
+        } else {
+            long.into()
+        }
     }
 
     pub(crate) fn envelope(&self) -> abi::Envelope<'_> {
@@ -166,7 +174,11 @@ impl Rare {
     fn of(envelope: &abi::Envelope<'_>) -> Option<Box<Self>> {
         let long_chain = envelope.chain.len() > IN_PLACE;
         let texts = [
-            if long_chain { envelope.chain } else { RStr::empty() },
+            if long_chain {
+                envelope.chain
+            } else {
+                RStr::empty()
+            },
             envelope.trace,
             envelope.routing_key,
             envelope.idempotency_key,
@@ -176,7 +188,13 @@ impl Rare {
         }
         let [chain, trace, routing_key, idempotency_key] = texts.map(|t| t.as_str().to_owned());
         let headers = envelope.headers.to_vec();
-        Some(Box::new(Self { chain, trace, routing_key, idempotency_key, headers }))
+        Some(Box::new(Self {
+            chain,
+            trace,
+            routing_key,
+            idempotency_key,
+            headers,
+        }))
     }
 }
 
@@ -193,7 +211,10 @@ struct Inline {
 
 impl Inline {
     const fn empty() -> Self {
-        Self { length: 0, bytes: [0; IN_PLACE] }
+        Self {
+            length: 0,
+            bytes: [0; IN_PLACE],
+        }
     }
 
     /// Cuts off what does not fit.
@@ -223,7 +244,9 @@ mod tests {
 
     #[test]
     fn envelope_survives_the_way() {
-        let info = CallInfo::none().with_idempotency_key("once").with_routing_key("lamp_1");
+        let info = CallInfo::none()
+            .with_idempotency_key("once")
+            .with_routing_key("lamp_1");
         let copy = CallInfo::asynchronous(&info.envelope());
         assert_eq!(copy.idempotency_key(), Some("once"));
         assert_eq!(copy.envelope().routing_key.as_str(), "lamp_1");

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use octa_plugin_abi::operation;
 use crate::{
     call::CallInfo,
     error::{Error, ErrorKind, Result},
@@ -18,6 +17,7 @@ use crate::{
     subscription::Subscription,
     values::{State, Storage},
 };
+use octa_plugin_abi::operation;
 
 /// An instance's identity, shared by all its contexts.
 #[derive(Debug)]
@@ -56,13 +56,19 @@ impl Deref for IdentityRef {
 impl Clone for Context {
     fn clone(&self) -> Self {
         let identity = IdentityRef::Owned(Arc::clone(&self.identity));
-        Self { identity, info: self.info.clone() }
+        Self {
+            identity,
+            info: self.info.clone(),
+        }
     }
 }
 
 impl Context {
     pub(crate) fn owned(identity: Arc<Identity>, info: CallInfo) -> Self {
-        Self { identity: IdentityRef::Owned(identity), info }
+        Self {
+            identity: IdentityRef::Owned(identity),
+            info,
+        }
     }
 
     /// A context that does not count its reference.
@@ -73,7 +79,10 @@ impl Context {
     pub(crate) unsafe fn borrowed(identity: &Arc<Identity>, info: CallInfo) -> Self {
         // SAFETY: never dropped, and alive for as long as this context, says the caller.
         let copy = unsafe { std::ptr::read(identity) };
-        Self { identity: IdentityRef::Borrowed(ManuallyDrop::new(copy)), info }
+        Self {
+            identity: IdentityRef::Borrowed(ManuallyDrop::new(copy)),
+            info,
+        }
     }
 
     /// This plugin's name.
@@ -110,21 +119,30 @@ impl Context {
     /// The same context whose calls have at most `limit` to answer.
     #[must_use]
     pub fn with_deadline(&self, limit: Duration) -> Self {
-        Self { identity: IdentityRef::Owned(Arc::clone(&self.identity)), info: self.info.limited(limit) }
+        Self {
+            identity: IdentityRef::Owned(Arc::clone(&self.identity)),
+            info: self.info.limited(limit),
+        }
     }
 
     /// The same context whose calls carry an idempotency key.
     #[must_use]
     pub fn with_idempotency_key(&self, key: &str) -> Self {
         let info = self.info.with_idempotency_key(key);
-        Self { identity: IdentityRef::Owned(Arc::clone(&self.identity)), info }
+        Self {
+            identity: IdentityRef::Owned(Arc::clone(&self.identity)),
+            info,
+        }
     }
 
     /// The same context whose calls carry a routing key.
     #[must_use]
     pub fn with_routing_key(&self, key: &str) -> Self {
         let info = self.info.with_routing_key(key);
-        Self { identity: IdentityRef::Owned(Arc::clone(&self.identity)), info }
+        Self {
+            identity: IdentityRef::Owned(Arc::clone(&self.identity)),
+            info,
+        }
     }
 
     /// Publishes an event; answers how many subscriptions matched.
@@ -136,7 +154,11 @@ impl Context {
     /// An invalid topic, a missing permission, or data that is not to be written as JSON.
     pub async fn publish<T: Output + ?Sized>(&self, topic: &str, data: &T) -> Result<u64> {
         let payload = data.encode()?;
-        let answer = self.ask(operation::PUBLISH).target(topic).payload(payload).await;
+        let answer = self
+            .ask(operation::PUBLISH)
+            .target(topic)
+            .payload(payload)
+            .await;
         answer.result.map(|_| answer.number)
     }
 
@@ -152,8 +174,13 @@ impl Context {
         O: Input,
     {
         let input = input.encode()?;
-        let answer = self.ask(operation::CALL).target(capability).payload(input).await;
-        decode::<O>(&answer.result?).map_err(|e| e.context(format_args!("the answer of `{capability}`")))
+        let answer = self
+            .ask(operation::CALL)
+            .target(capability)
+            .payload(input)
+            .await;
+        decode::<O>(&answer.result?)
+            .map_err(|e| e.context(format_args!("the answer of `{capability}`")))
     }
 
     /// Subscribes while the program runs; for what is known beforehand, use `#[subscribe]`.
@@ -227,7 +254,10 @@ impl Context {
     /// Inside a handler that the kernel polls, where it would block others: await instead.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output> {
         if InPoll::now() {
-            let error = Error::new(ErrorKind::Unsupported, "`block_on` inside a handler that is polled");
+            let error = Error::new(
+                ErrorKind::Unsupported,
+                "`block_on` inside a handler that is polled",
+            );
             return Err(error.with_hint("await the future, or mark the handler `blocking`"));
         }
         Ok(crate::block_on::block_on(future))
@@ -253,6 +283,10 @@ pub struct Task {
 impl Task {
     /// Ends the task at its next await, if it still runs.
     pub fn abort(self) {
-        let _ = self.context.ask(operation::ABORT_TASK).number(self.id).now();
+        let _ = self
+            .context
+            .ask(operation::ABORT_TASK)
+            .number(self.id)
+            .now();
     }
 }

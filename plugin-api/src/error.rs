@@ -126,7 +126,10 @@ struct Document {
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        let document = Document { message: message.into(), ..Document::default() };
+        let document = Document {
+            message: message.into(),
+            ..Document::default()
+        };
         Self(Box::new(Inner { kind, document }))
     }
 
@@ -152,7 +155,10 @@ impl Error {
     /// The same error, telling which plugin it came from, unless it tells already.
     #[must_use]
     pub fn from_plugin(mut self, plugin: &str) -> Self {
-        self.0.document.plugin.get_or_insert_with(|| plugin.to_owned());
+        self.0
+            .document
+            .plugin
+            .get_or_insert_with(|| plugin.to_owned());
         self
     }
 
@@ -213,7 +219,10 @@ impl Error {
             message: String::from_utf8_lossy(document).into_owned().into(),
             ..Document::default()
         });
-        Self(Box::new(Inner { kind: ErrorKind::from_code(code), document }))
+        Self(Box::new(Inner {
+            kind: ErrorKind::from_code(code),
+            document,
+        }))
     }
 }
 
@@ -255,7 +264,9 @@ mod tests {
 
     #[test]
     fn crosses_as_a_document() {
-        let error = Error::new(ErrorKind::Denied, "may not").with_hint("ask").from_plugin("lamp");
+        let error = Error::new(ErrorKind::Denied, "may not")
+            .with_hint("ask")
+            .from_plugin("lamp");
         let back = Error::from_document(error.kind().code(), &error.to_document());
         assert_eq!(format!("{back:?}"), "denied: may not (hint: ask)");
         assert_eq!(back.plugin(), Some("lamp"));

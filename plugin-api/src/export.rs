@@ -41,7 +41,11 @@ pub const COMPILER: &str = env!("OCTA_COMPILER");
 /// The target it was built for.
 pub const TARGET: &str = env!("OCTA_TARGET");
 /// What a panic does in it.
-pub const PANIC: &str = if cfg!(panic = "abort") { "abort" } else { "unwind" };
+pub const PANIC: &str = if cfg!(panic = "abort") {
+    "abort"
+} else {
+    "unwind"
+};
 
 /// A tentacle with everything its attribute declares.
 pub trait Exported: Tentacle {
@@ -88,7 +92,10 @@ pub struct Linked {
 
 /// The tentacle as part of this program.
 pub fn linked<T: Exported>() -> Linked {
-    Linked { root: root::<T>(), manifest: T::MANIFEST.to_owned() }
+    Linked {
+        root: root::<T>(),
+        manifest: T::MANIFEST.to_owned(),
+    }
 }
 
 /// A place for the constants of one tentacle.
@@ -148,7 +155,10 @@ extern "C" fn create<T: Exported>(
         log_forwarder::install(&host, request.log_level);
         std::panic::set_hook(Box::new(panic_hook));
     }
-    let identity = Arc::new(Identity { host, name: request.name.as_str().to_owned() });
+    let identity = Arc::new(Identity {
+        host,
+        name: request.name.as_str().to_owned(),
+    });
     let made = guarded(|| make::<T>(request)).and_then(|made| made);
     let answer = made.map(|tentacle| {
         *instance = Box::into_raw(Box::new(Instance { tentacle, identity })).cast();
@@ -172,7 +182,6 @@ extern "C" fn destroy<T: Exported>(instance: *const ()) {
     drop(identity);
 }
 
-#[expect(clippy::too_many_arguments, reason = "the signature is the ABI's")]
 extern "C" fn control<T: Exported>(
     instance: *const (),
     what: u32,
@@ -185,7 +194,12 @@ extern "C" fn control<T: Exported>(
 ) -> u32 {
     // SAFETY: the host controls an instance only between `create` and `destroy`.
     let instance = unsafe { Instance::<T>::behind(instance) };
-    let desk = Desk { waker, slot, future, reply };
+    let desk = Desk {
+        waker,
+        slot,
+        future,
+        reply,
+    };
     let tentacle = &instance.tentacle;
     let ctx = instance.context(CallInfo::none());
     match what {
@@ -212,10 +226,16 @@ fn answer_control<T: Exported>(
     argument: Payload,
 ) -> Answer {
     match what {
-        control::HEALTH => Answer { number: tentacle.health().to_bits(), ..finish(Ok(())) },
+        control::HEALTH => Answer {
+            number: tentacle.health().to_bits(),
+            ..finish(Ok(()))
+        },
         control::SAVE => {
             let number = T::STATE_VERSION.unwrap_or(0).into();
-            Answer { number, ..tentacle.save(ctx).into() }
+            Answer {
+                number,
+                ..tentacle.save(ctx).into()
+            }
         }
         control::RESTORE => {
             let version = u32::try_from(number).unwrap_or(u32::MAX);
@@ -223,13 +243,20 @@ fn answer_control<T: Exported>(
         }
         control::DESCRIBE => Ok(Payload::copy_from_slice(T::MANIFEST.as_bytes())).into(),
         control::USAGE => usage::<T>().into(),
-        _ => Err(Error::new(ErrorKind::Unsupported, format!("control {what} is not known here"))).into(),
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("control {what} is not known here"),
+        ))
+        .into(),
     }
 }
 
 fn usage<T: Exported>() -> Result<Payload> {
     let Some((bytes, allocations)) = T::live_memory() else {
-        return Err(Error::new(ErrorKind::Unsupported, "this plugin brings its own allocator"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "this plugin brings its own allocator",
+        ));
     };
     Payload::json(&serde_json::json!({ "allocated_bytes": bytes, "allocations": allocations }))
 }

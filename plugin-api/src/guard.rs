@@ -84,7 +84,13 @@ pub(crate) fn panic_hook(info: &PanicHookInfo<'_>) {
         let text = unsafe { &mut *last.text.get() };
         let mut out = Fixed { text, length: 0 };
         if let Some(location) = info.location() {
-            let _ = write!(out, "{}:{}:{}", location.file(), location.line(), location.column());
+            let _ = write!(
+                out,
+                "{}:{}:{}",
+                location.file(),
+                location.line(),
+                location.column()
+            );
         }
         last.location.set(out.length);
         let _ = out.write_str(message_of(info));
@@ -93,7 +99,8 @@ pub(crate) fn panic_hook(info: &PanicHookInfo<'_>) {
 }
 
 fn message_of<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
-    info.payload_as_str().unwrap_or("a panic with a payload that is no text")
+    info.payload_as_str()
+        .unwrap_or("a panic with a payload that is no text")
 }
 
 fn take_last() -> Error {

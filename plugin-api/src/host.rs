@@ -52,7 +52,10 @@ impl HostHandle {
         let mut task = 0;
         match self.0.functions.spawn()(self.0.data, future, &mut task) {
             code::OK => Ok(task),
-            code => Err(Error::new(ErrorKind::from_code(code), "the task was not taken")),
+            code => Err(Error::new(
+                ErrorKind::from_code(code),
+                "the task was not taken",
+            )),
         }
     }
 
@@ -184,9 +187,11 @@ impl<'a> Ask<'a> {
     pub(crate) fn now(mut self) -> Answer {
         match Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer,
-            Poll::Pending => {
-                Err(Error::new(ErrorKind::Unsupported, "the host did not answer at once")).into()
-            }
+            Poll::Pending => Err(Error::new(
+                ErrorKind::Unsupported,
+                "the host did not answer at once",
+            ))
+            .into(),
         }
     }
 }

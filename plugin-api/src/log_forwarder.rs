@@ -20,7 +20,9 @@ pub(crate) fn install(host: &HostHandle, level: u32) {
 }
 
 fn level_filter(level: u32) -> LevelFilter {
-    LevelFilter::iter().nth(level as usize).unwrap_or(LevelFilter::Trace)
+    LevelFilter::iter()
+        .nth(level as usize)
+        .unwrap_or(LevelFilter::Trace)
 }
 
 impl Log for Forwarder {
@@ -29,7 +31,9 @@ impl Log for Forwarder {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let (Some(host), true) = (HOST.get(), self.enabled(record.metadata())) else { return };
+        let (Some(host), true) = (HOST.get(), self.enabled(record.metadata())) else {
+            return;
+        };
         let formatted;
         let message = match record.args().as_str() {
             Some(text) => text,

@@ -12,9 +12,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::error::{Error, ErrorKind, Result};
 
 use host::buffer;
-pub(crate) use host::use_buffers_of;
 #[doc(hidden)]
 pub use host::host_buffer;
+pub(crate) use host::use_buffers_of;
 
 /// Immutable bytes, shared by counting references.
 ///
@@ -52,8 +52,12 @@ impl Payload {
     /// If `value` refuses to be serialised, or is too large.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         let mut writer = PayloadWriter::with_capacity(128);
-        serde_json::to_writer(&mut writer, value)
-            .map_err(|e| Error::new(ErrorKind::InvalidOutput, format!("cannot be written as JSON: {e}")))?;
+        serde_json::to_writer(&mut writer, value).map_err(|e| {
+            Error::new(
+                ErrorKind::InvalidOutput,
+                format!("cannot be written as JSON: {e}"),
+            )
+        })?;
         Ok(writer.finish())
     }
 
@@ -84,7 +88,11 @@ impl Payload {
     #[doc(hidden)]
     pub fn into_abi(self) -> abi::Buffer {
         let this = ManuallyDrop::new(self);
-        abi::Buffer { data: this.0.data, length: this.0.length, owner: this.0.owner }
+        abi::Buffer {
+            data: this.0.data,
+            length: this.0.length,
+            owner: this.0.owner,
+        }
     }
 
     /// Takes over a handle that came across the boundary.
@@ -124,7 +132,11 @@ impl Clone for Payload {
         if let Some(owner) = unsafe { self.0.owner.as_ref() } {
             owner.functions.retain()(owner);
         }
-        Self(abi::Buffer { data: self.0.data, length: self.0.length, owner: self.0.owner })
+        Self(abi::Buffer {
+            data: self.0.data,
+            length: self.0.length,
+            owner: self.0.owner,
+        })
     }
 }
 
@@ -187,8 +199,12 @@ impl fmt::Debug for Payload {
 
 /// Reads bytes as JSON.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|e| Error::new(ErrorKind::InvalidInput, format!("not the JSON expected: {e}")))
+    serde_json::from_slice(bytes).map_err(|e| {
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!("not the JSON expected: {e}"),
+        )
+    })
 }
 
 /// Writes a [`Payload`] piece by piece.

@@ -56,9 +56,25 @@ impl Event {
     ///
     /// If the data is not the JSON of a `T`.
     pub fn decode<T: Input>(self) -> Result<Event<T>> {
-        let Self { id, topic, source, time, sequence, correlation_id, data } = self;
+        let Self {
+            id,
+            topic,
+            source,
+            time,
+            sequence,
+            correlation_id,
+            data,
+        } = self;
         let data = decode(&data).map_err(|e| e.context(format_args!("the event on `{topic}`")))?;
-        Ok(Event { id, topic, source, time, sequence, correlation_id, data })
+        Ok(Event {
+            id,
+            topic,
+            source,
+            time,
+            sequence,
+            correlation_id,
+            data,
+        })
     }
 
     /// Copies an event of a delivery.
@@ -108,7 +124,11 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let _ = self.context.ask(operation::UNSUBSCRIBE).number(self.id).now();
+        let _ = self
+            .context
+            .ask(operation::UNSUBSCRIBE)
+            .number(self.id)
+            .now();
     }
 }
 

@@ -53,7 +53,10 @@ pub trait Tentacle: Sized + Send + Sync + 'static {
     /// If there is nothing that could be handed over.
     fn save(&self, ctx: &Context) -> Result<Payload> {
         let _ = ctx;
-        Err(Error::new(ErrorKind::Unsupported, "this plugin saves no state"))
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this plugin saves no state",
+        ))
     }
 
     /// Goes on with what another generation saved, in the version it declared.

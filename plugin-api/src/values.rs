@@ -71,30 +71,53 @@ struct Values<'a> {
 
 impl Values<'_> {
     async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Versioned<T>>> {
-        let ask = self.context.ask(self.operations.get).target(self.namespace).key(key);
+        let ask = self
+            .context
+            .ask(self.operations.get)
+            .target(self.namespace)
+            .key(key);
         let answer = ask.await;
         match answer.result {
             Ok(value) => {
                 let value = value.parse().map_err(|e| {
                     e.context(format_args!("`{key}` in namespace `{}`", self.namespace))
                 })?;
-                Ok(Some(Versioned { value, version: answer.number }))
+                Ok(Some(Versioned {
+                    value,
+                    version: answer.number,
+                }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T, expect: Expect) -> Result<u64> {
+    async fn set<T: Serialize + ?Sized>(
+        &self,
+        key: &str,
+        value: &T,
+        expect: Expect,
+    ) -> Result<u64> {
         let (flags, version) = expect.to_abi();
-        let ask = self.context.ask(self.operations.set).target(self.namespace).key(key);
-        let answer = ask.expect(flags, version).payload(Payload::json(value)?).await;
+        let ask = self
+            .context
+            .ask(self.operations.set)
+            .target(self.namespace)
+            .key(key);
+        let answer = ask
+            .expect(flags, version)
+            .payload(Payload::json(value)?)
+            .await;
         answer.result.map(|_| answer.number)
     }
 
     async fn delete(&self, key: &str, expect: Expect) -> Result<bool> {
         let (flags, version) = expect.to_abi();
-        let ask = self.context.ask(self.operations.delete).target(self.namespace).key(key);
+        let ask = self
+            .context
+            .ask(self.operations.delete)
+            .target(self.namespace)
+            .key(key);
         let answer = ask.expect(flags, version).await;
         answer.result.map(|_| answer.number > 0)
     }
@@ -236,7 +259,12 @@ impl State<'_> {
     ///
     /// A missing permission, or a value that is not the JSON of a `T`.
     pub async fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<Entry<T>>> {
-        let ask = self.0.context.ask(operation::STATE_LIST).target(self.0.namespace).key(prefix);
+        let ask = self
+            .0
+            .context
+            .ask(operation::STATE_LIST)
+            .target(self.0.namespace)
+            .key(prefix);
         ask.await.result?.parse()
     }
 }
@@ -254,9 +282,18 @@ impl Storage<'_> {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<T>> {
-        let ask = self.0.context.ask(operation::STORAGE_LIST).target(self.0.namespace).key(prefix);
+        let ask = self
+            .0
+            .context
+            .ask(operation::STORAGE_LIST)
+            .target(self.0.namespace)
+            .key(prefix);
         let after = Payload::copy_from_slice(after.unwrap_or_default().as_bytes());
-        ask.number(limit.into()).payload(after).await.result?.parse()
+        ask.number(limit.into())
+            .payload(after)
+            .await
+            .result?
+            .parse()
     }
 
     /// Does all writes of `batch` or none; answers the new versions, 0 for deletions.
@@ -265,10 +302,20 @@ impl Storage<'_> {
     ///
     /// [`ErrorKind::Conflict`] names the first write that found another version.
     pub async fn batch(&self, batch: Batch) -> Result<Vec<u64>> {
-        let ask = self.0.context.ask(operation::STORAGE_BATCH).target(self.0.namespace);
-        let versions: Vec<Option<u64>> =
-            ask.payload(Payload::json(&batch.writes)?).await.result?.parse()?;
-        Ok(versions.into_iter().map(Option::unwrap_or_default).collect())
+        let ask = self
+            .0
+            .context
+            .ask(operation::STORAGE_BATCH)
+            .target(self.0.namespace);
+        let versions: Vec<Option<u64>> = ask
+            .payload(Payload::json(&batch.writes)?)
+            .await
+            .result?
+            .parse()?;
+        Ok(versions
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect())
     }
 }
 
@@ -317,14 +364,22 @@ impl Batch {
             Expect::Absent => Some(0),
             Expect::Version(version) => Some(version),
         };
-        self.writes.push(Write { key: key.to_owned(), value, expect });
+        self.writes.push(Write {
+            key: key.to_owned(),
+            value,
+            expect,
+        });
         Ok(self)
     }
 
     /// Adds a deletion.
     #[must_use]
     pub fn delete(mut self, key: &str) -> Self {
-        self.writes.push(Write { key: key.to_owned(), value: None, expect: None });
+        self.writes.push(Write {
+            key: key.to_owned(),
+            value: None,
+            expect: None,
+        });
         self
     }
 }

@@ -26,10 +26,19 @@ pub(crate) fn with_waker<R>(waker: &abi::Waker, work: impl FnOnce(&Waker) -> R) 
 pub(crate) fn lend_waker<R>(waker: &Waker, work: impl FnOnce(&abi::Waker) -> R) -> R {
     if std::ptr::eq(waker.vtable(), &BORROWED) || std::ptr::eq(waker.vtable(), &OWNED) {
         // It came from the host: hand it back as it was.
-        return work(&abi::Waker { head: waker.data().cast() });
+        return work(&abi::Waker {
+            head: waker.data().cast(),
+        });
     }
-    let lent = Lent { head: WakerHead { functions: FUNCTIONS }, waker: ManuallyDrop::new(waker.clone()) };
-    let result = work(&abi::Waker { head: &raw const lent.head });
+    let lent = Lent {
+        head: WakerHead {
+            functions: FUNCTIONS,
+        },
+        waker: ManuallyDrop::new(waker.clone()),
+    };
+    let result = work(&abi::Waker {
+        head: &raw const lent.head,
+    });
     drop(ManuallyDrop::into_inner(lent.waker));
     result
 }
@@ -90,8 +99,15 @@ extern "C" fn lent_retain(waker: abi::Waker) -> abi::Waker {
     let mut copy = None;
     guarded_quietly("cloning a waker", || copy = Some(Waker::clone(inner)));
     let waker = ManuallyDrop::new(copy.unwrap_or_else(|| Waker::noop().clone()));
-    let owned = Box::new(Lent { head: WakerHead { functions: FUNCTIONS }, waker });
-    abi::Waker { head: Box::into_raw(owned).cast() }
+    let owned = Box::new(Lent {
+        head: WakerHead {
+            functions: FUNCTIONS,
+        },
+        waker,
+    });
+    abi::Waker {
+        head: Box::into_raw(owned).cast(),
+    }
 }
 
 extern "C" fn lent_wake(waker: abi::Waker) {
@@ -103,12 +119,17 @@ extern "C" fn lent_wake(waker: abi::Waker) {
 extern "C" fn lent_release(waker: abi::Waker) {
     // SAFETY: the host gives back what `lent_retain` boxed, once.
     let owned = unsafe { Box::from_raw(lent(waker).cast_mut()) };
-    guarded_quietly("dropping a waker", || drop(ManuallyDrop::into_inner(owned.waker)));
+    guarded_quietly("dropping a waker", || {
+        drop(ManuallyDrop::into_inner(owned.waker))
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
 
     use super::*;
 

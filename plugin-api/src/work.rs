@@ -26,7 +26,11 @@ pub(crate) struct Answer {
 
 impl From<Result<Payload>> for Answer {
     fn from(result: Result<Payload>) -> Self {
-        Self { number: 0, result, headers: Payload::empty() }
+        Self {
+            number: 0,
+            result,
+            headers: Payload::empty(),
+        }
     }
 }
 
@@ -66,7 +70,11 @@ impl Desk<'_> {
         };
         let status = poll(place.cast(), self.waker, self.reply);
         if status == status::PENDING {
-            *self.future = abi::Future { data: place.cast(), poll, drop };
+            *self.future = abi::Future {
+                data: place.cast(),
+                poll,
+                drop,
+            };
         }
         status
     }
@@ -107,7 +115,11 @@ pub(crate) fn read_reply(reply: abi::Reply) -> Answer {
         code::OK => Ok(payload),
         code => Err(Error::from_document(code, &payload)),
     };
-    Answer { number: reply.number, result, headers }
+    Answer {
+        number: reply.number,
+        result,
+        headers,
+    }
 }
 
 /// A reply to be written into.
@@ -132,9 +144,11 @@ extern "C" fn poll_at<F: Future<Output = Answer> + Send, const BOXED: bool>(
     let place = data.cast::<F>();
     let polled = guarded(|| {
         let _inside = InPoll::enter();
-        // SAFETY: the host polls a future only until it is ready or dropped, never twice at
-        // once, and leaves it where it is: so it is alive, ours alone now, and pinned.
-        let future = unsafe { Pin::new_unchecked(&mut *place) };
+        // SAFETY: the host polls a future only until it is ready or dropped, and never twice
+        // at once: so it is alive, and ours alone now.
+        let future = unsafe { &mut *place };
+        // SAFETY: the host leaves a future where it is until it is dropped.
+        let future = unsafe { Pin::new_unchecked(future) };
         with_waker(waker, |waker| future.poll(&mut Context::from_waker(waker)))
     });
     let answer = match polled {

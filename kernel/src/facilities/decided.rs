@@ -23,7 +23,12 @@ impl<T: Clone> Decided<T> {
         target: &str,
         decide: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Some(made) = self.made.load().get(kind).and_then(|targets| targets.get(target)) {
+        if let Some(made) = self
+            .made
+            .load()
+            .get(kind)
+            .and_then(|targets| targets.get(target))
+        {
             return Ok(made.clone());
         }
         let decision = decide()?;
@@ -45,7 +50,10 @@ impl<T: Clone> Decided<T> {
 
 impl<T> Default for Decided<T> {
     fn default() -> Self {
-        Self { made: ArcSwap::default(), deciding: Mutex::new(()) }
+        Self {
+            made: ArcSwap::default(),
+            deciding: Mutex::new(()),
+        }
     }
 }
 

@@ -23,7 +23,13 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     /// Subscribes; answers the number.
-    pub(super) fn begin(&self, bus: &Bus, plugin: &str, pattern: &str, capacity: u64) -> Result<u64, Error> {
+    pub(super) fn begin(
+        &self,
+        bus: &Bus,
+        plugin: &str,
+        pattern: &str,
+        capacity: u64,
+    ) -> Result<u64, Error> {
         let pattern: Pattern = pattern.parse().map_err(errors::name)?;
         let capacity = match usize::try_from(capacity) {
             Ok(0) | Err(_) => CAPACITY,
@@ -36,7 +42,9 @@ impl Subscriptions {
 
     /// Waits for the next event of a subscription.
     pub(super) fn next(&self, number: u64) -> Result<Submitted, Error> {
-        let found = usize::try_from(number).ok().and_then(|key| self.table.lock().get(key).cloned());
+        let found = usize::try_from(number)
+            .ok()
+            .and_then(|key| self.table.lock().get(key).cloned());
         let subscription = found.ok_or_else(|| ended(number))?;
         Ok(Submitted::New(Box::pin(async move {
             let event = poll_fn(|cx| subscription.lock().poll_recv(cx)).await;
@@ -46,7 +54,9 @@ impl Subscriptions {
 
     /// Ends a subscription, if there is one of this number.
     pub(super) fn end(&self, number: u64) -> Outcome {
-        let ended = usize::try_from(number).ok().and_then(|key| self.table.lock().try_remove(key));
+        let ended = usize::try_from(number)
+            .ok()
+            .and_then(|key| self.table.lock().try_remove(key));
         if let Some(subscription) = &ended {
             subscription.lock().close();
         }
@@ -62,7 +72,10 @@ impl Subscriptions {
 }
 
 fn ended(number: u64) -> Error {
-    Error::new(ErrorKind::NotFound, format!("the subscription {number} has ended"))
+    Error::new(
+        ErrorKind::NotFound,
+        format!("the subscription {number} has ended"),
+    )
 }
 
 fn outcome(event: &Event) -> Outcome {
@@ -74,5 +87,8 @@ fn outcome(event: &Event) -> Outcome {
         "sequence": event.sequence,
         "correlation": format!("{:032x}", event.correlation),
     }));
-    Outcome { headers: headers.unwrap_or_default(), ..Outcome::ok(0, event.payload.clone()) }
+    Outcome {
+        headers: headers.unwrap_or_default(),
+        ..Outcome::ok(0, event.payload.clone())
+    }
 }

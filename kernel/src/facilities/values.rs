@@ -19,11 +19,17 @@ pub(super) fn state(state: &State, request: &Request<'_>) -> Result<Outcome, Err
         operation::STATE_SET => {
             let value = request.payload.clone();
             let version = state.compare_and_set(namespace, key, expected(request)?, value);
-            Ok(Outcome::ok(version.map_err(errors::state)?, Payload::empty()))
+            Ok(Outcome::ok(
+                version.map_err(errors::state)?,
+                Payload::empty(),
+            ))
         }
         operation::STATE_DELETE => {
             let deleted = state.compare_and_delete(namespace, key, expected(request)?);
-            Ok(Outcome::ok(deleted.map_err(errors::state)?.into(), Payload::empty()))
+            Ok(Outcome::ok(
+                deleted.map_err(errors::state)?.into(),
+                Payload::empty(),
+            ))
         }
         operation::STATE_LIST => list_state(state, namespace, key),
         _ => Err(unknown(request)),
@@ -53,22 +59,33 @@ pub(super) fn storage(storage: &Storage, request: &Request<'_>) -> Result<Submit
         operation::STORAGE_GET => {
             let asked = Asked::of(request);
             Box::pin(async move {
-                let record = storage.get(&namespace, &key).await.map_err(errors::storage)?;
+                let record = storage
+                    .get(&namespace, &key)
+                    .await
+                    .map_err(errors::storage)?;
                 asked.found(record)
             })
         }
         operation::STORAGE_SET => {
             let (expect, value) = (expected(request)?, request.payload.clone());
             Box::pin(async move {
-                let version = storage.compare_and_set(&namespace, &key, expect, value).await;
-                Ok(Outcome::ok(version.map_err(errors::storage)?, Payload::empty()))
+                let version = storage
+                    .compare_and_set(&namespace, &key, expect, value)
+                    .await;
+                Ok(Outcome::ok(
+                    version.map_err(errors::storage)?,
+                    Payload::empty(),
+                ))
             })
         }
         operation::STORAGE_DELETE => {
             let expect = expected(request)?;
             Box::pin(async move {
                 let deleted = storage.compare_and_delete(&namespace, &key, expect).await;
-                Ok(Outcome::ok(deleted.map_err(errors::storage)?.into(), Payload::empty()))
+                Ok(Outcome::ok(
+                    deleted.map_err(errors::storage)?.into(),
+                    Payload::empty(),
+                ))
             })
         }
         operation::STORAGE_LIST => {
@@ -85,7 +102,9 @@ pub(super) fn storage(storage: &Storage, request: &Request<'_>) -> Result<Submit
         }
         _ => return Err(unknown(request)),
     };
-    Ok(Submitted::New(Box::pin(async move { work.await.unwrap_or_else(Outcome::from) })))
+    Ok(Submitted::New(Box::pin(async move {
+        work.await.unwrap_or_else(Outcome::from)
+    })))
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>;
@@ -97,8 +116,12 @@ async fn list(
     after: &Payload,
     limit: u64,
 ) -> Result<Outcome, Error> {
-    let after = std::str::from_utf8(after)
-        .map_err(|_| Error::new(ErrorKind::InvalidInput, "the key to list after is not UTF-8"))?;
+    let after = std::str::from_utf8(after).map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidInput,
+            "the key to list after is not UTF-8",
+        )
+    })?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let query = Query::new(namespace, prefix)
         .and_then(|query| query.after(Some(after).filter(|key| !key.is_empty())))
@@ -191,7 +214,10 @@ struct Asked {
 
 impl Asked {
     fn of(request: &Request<'_>) -> Self {
-        Self { namespace: request.target.to_owned(), key: request.key.to_owned() }
+        Self {
+            namespace: request.target.to_owned(),
+            key: request.key.to_owned(),
+        }
     }
 
     fn found(&self, record: Option<Record>) -> Result<Outcome, Error> {
@@ -208,6 +234,9 @@ fn found(record: Option<Record>, request: &Request<'_>) -> Result<Outcome, Error
 }
 
 fn unknown(request: &Request<'_>) -> Error {
-    let message = format!("this kernel does not know the operation {:#06x}", request.operation);
+    let message = format!(
+        "this kernel does not know the operation {:#06x}",
+        request.operation
+    );
     Error::new(ErrorKind::Unsupported, message)
 }

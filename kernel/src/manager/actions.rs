@@ -12,12 +12,8 @@ use super::{
     record::{Doing, Source, Wanted},
 };
 use crate::{
-    bus::SubscriptionOptions,
-    config::Allow,
-    deliveries::Deliveries,
-    facilities::Facilities,
-    lifecycle::State,
-    status::Problem,
+    bus::SubscriptionOptions, config::Allow, deliveries::Deliveries, facilities::Facilities,
+    lifecycle::State, status::Problem,
 };
 
 /// How long a poll of a plugin may go on after it should have ended.
@@ -37,7 +33,9 @@ pub(crate) struct Stopped {
 
 impl Manager {
     pub(super) fn begin(&mut self, name: &str, doing: Doing) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         record.busy = Some(doing);
         let (core, events, name) = (self.core.clone(), self.events.clone(), name.to_owned());
         let runtime = core.commons.runtime.clone();
@@ -78,10 +76,15 @@ impl Manager {
     }
 
     pub(super) fn opened(&mut self, name: &str, result: Result<Opened, Problem>) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         record.busy = None;
         match result {
-            Ok(Opened { instance, facilities }) => {
+            Ok(Opened {
+                instance,
+                facilities,
+            }) => {
                 record.instance = Some(instance);
                 record.facilities = Some(facilities);
                 self.enter(name, State::Loaded, Vec::new());
@@ -91,7 +94,9 @@ impl Manager {
     }
 
     pub(super) fn started(&mut self, name: &str, result: Result<(), Problem>) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         record.busy = None;
         if let Err(problem) = result {
             return self.enter(name, State::Failed, vec![problem]);
@@ -101,7 +106,9 @@ impl Manager {
     }
 
     pub(super) fn stopped(&mut self, name: &str, stopped: Stopped) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         record.busy = None;
         if let Some(facilities) = &record.facilities {
             facilities.close();
@@ -113,7 +120,9 @@ impl Manager {
     }
 
     pub(super) fn closed(&mut self, name: &str, result: Result<(), Problem>) {
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         record.busy = None;
         record.instance = None;
         record.facilities = None;
@@ -128,8 +137,12 @@ impl Manager {
     /// Lets calls and events in.
     fn open_intake(&mut self, name: &str) {
         let core = self.core.clone();
-        let Some(record) = self.records.get_mut(name) else { return };
-        let Some(instance) = record.instance.clone() else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        let Some(instance) = record.instance.clone() else {
+            return;
+        };
         let manifest = record.manifest.clone();
         instance.open();
         for (handler, declared) in (0..).zip(&manifest.subscriptions) {
@@ -153,7 +166,9 @@ impl Manager {
     /// Lets no more calls and events in.
     fn close_intake(&mut self, name: &str) {
         self.core.commons.services.unregister(name);
-        let Some(record) = self.records.get_mut(name) else { return };
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
         if let Some(instance) = &record.instance {
             instance.close();
         }
@@ -196,17 +211,28 @@ impl Core {
         let core = self.clone();
         let limit = self.config.kernel.start_deadline;
         let name = made_from.manifest.name.clone();
-        self.within(limit, &format!("`create` of plugin `{name}`"), move || core.open_now(made_from))
-            .await?
+        self.within(limit, &format!("`create` of plugin `{name}`"), move || {
+            core.open_now(made_from)
+        })
+        .await?
     }
 
     fn open_now(&self, made_from: Ingredients) -> Result<Opened, Problem> {
-        let Ingredients { source, manifest, allow, config } = made_from;
+        let Ingredients {
+            source,
+            manifest,
+            allow,
+            config,
+        } = made_from;
         let generation = match source {
             Source::Linked(linked) => linked.root().generation(manifest.clone()),
             Source::File(inspection) => {
                 let Some(stage) = &self.stage else {
-                    return Err(Problem::new("internal", "there is no data directory to stage in", None));
+                    return Err(Problem::new(
+                        "internal",
+                        "there is no data directory to stage in",
+                        None,
+                    ));
                 };
                 let staged = stage
                     .stage(&inspection)
@@ -218,17 +244,25 @@ impl Core {
         };
         let facilities = Facilities::new(self.commons.clone(), manifest.clone(), allow);
         let config = Payload::json(&config).map_err(|error| Problem::from(&error))?;
-        let options = CreateOptions { config, log_level: self.log_level };
+        let options = CreateOptions {
+            config,
+            log_level: self.log_level,
+        };
         let instance = Instance::create(&generation, facilities.clone(), &options)
             .map_err(|error| problem_of("create", &manifest.name, &error))?;
-        Ok(Opened { instance, facilities })
+        Ok(Opened {
+            instance,
+            facilities,
+        })
     }
 
     async fn start(&self, instance: Instance) -> Result<(), Problem> {
         let (limit, name) = (self.config.kernel.start_deadline, instance.name().clone());
         let starting = instance.clone();
         let started = self
-            .within(limit, &format!("`start` of plugin `{name}`"), move || block_on(starting.start()))
+            .within(limit, &format!("`start` of plugin `{name}`"), move || {
+                block_on(starting.start())
+            })
             .await;
         let result = started.and_then(|r| r.map_err(|error| problem_of("start", &name, &error)));
         if result.is_err() {
@@ -251,31 +285,46 @@ impl Core {
         }
         let stopping = instance.clone();
         let stopped = self
-            .within(limit, &format!("`stop` of plugin `{name}`"), move || block_on(stopping.stop()))
+            .within(limit, &format!("`stop` of plugin `{name}`"), move || {
+                block_on(stopping.stop())
+            })
             .await;
         self.spare_interrupt(&instance).await;
         let result = stopped.and_then(|r| r.map_err(|error| problem_of("stop", &name, &error)));
-        Stopped { problem: result.err() }
+        Stopped {
+            problem: result.err(),
+        }
     }
 
     async fn close(&self, instance: Instance) -> Result<(), Problem> {
         let (limit, name) = (self.config.kernel.stop_deadline, instance.name().clone());
         let closed = self
-            .within(limit, &format!("`drop` of plugin `{name}`"), move || instance.destroy())
+            .within(limit, &format!("`drop` of plugin `{name}`"), move || {
+                instance.destroy()
+            })
             .await?;
         if closed {
             return Ok(());
         }
-        Err(Problem::new("internal", "its code is still running, so its instance is kept", None))
+        Err(Problem::new(
+            "internal",
+            "its code is still running, so its instance is kept",
+            None,
+        ))
     }
 
     /// Ends what is unfinished; on a thread to spare, since it runs author's drops.
     async fn spare_interrupt(&self, instance: &Instance) {
         let ending = instance.clone();
         let limit = self.config.kernel.stop_deadline;
-        let ended = self.within(limit, "a drop", move || ending.interrupt(PATIENCE)).await;
+        let ended = self
+            .within(limit, "a drop", move || ending.interrupt(PATIENCE))
+            .await;
         if !matches!(ended, Ok(0)) || instance.is_busy() {
-            log::warn!("plugin `{}` blocks a thread, which is left to it", instance.name());
+            log::warn!(
+                "plugin `{}` blocks a thread, which is left to it",
+                instance.name()
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ impl Manager {
         let plan = Plan::new(self.records.values().map(Record::member));
         let steps: Vec<(String, Step)> = {
             let running = Plan::new(self.records.values().filter_map(running));
-            let idle = self.records.iter().filter(|(_, record)| record.busy.is_none());
+            let idle = self
+                .records
+                .iter()
+                .filter(|(_, record)| record.busy.is_none());
             idle.filter_map(|(name, record)| {
                 let step = self.next_step(name, record, &plan, &running)?;
                 Some((name.clone(), step))
@@ -77,7 +80,10 @@ impl Manager {
             return Some(Step::Open);
         }
         let there = |other: &&str| self.records[*other].state == State::Started;
-        plan.starts_after(name).iter().all(there).then_some(Step::Start)
+        plan.starts_after(name)
+            .iter()
+            .all(there)
+            .then_some(Step::Start)
     }
 
     /// Stops when nobody who started after it is there any more.
@@ -98,7 +104,10 @@ fn running(record: &Record) -> Option<Member> {
 fn block(record: &Record, blockers: &[Blocker]) -> Option<Step> {
     let problems: Vec<Problem> = if record.held.is_empty() {
         let texts: BTreeSet<_> = blockers.iter().map(|b| (b.to_string(), b.hint())).collect();
-        texts.into_iter().map(|(text, hint)| Problem::new("blocked", text, hint)).collect()
+        texts
+            .into_iter()
+            .map(|(text, hint)| Problem::new("blocked", text, hint))
+            .collect()
     } else {
         record.held.clone()
     };

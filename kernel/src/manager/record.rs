@@ -113,7 +113,12 @@ impl Record {
             hash,
             since: u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX),
             problems: self.problems.clone(),
-            capabilities: self.manifest.capabilities.iter().map(|c| c.name.clone()).collect(),
+            capabilities: self
+                .manifest
+                .capabilities
+                .iter()
+                .map(|c| c.name.clone())
+                .collect(),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
             unfinished: self.instance.as_ref().map_or(0, Instance::unfinished),
         }

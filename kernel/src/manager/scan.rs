@@ -1,6 +1,10 @@
 //! Looks for plugins: in the directory, and among those that are linked into the program.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use octa_loader::{
     DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, discover, inspect,
@@ -78,7 +82,11 @@ impl Manager {
     }
 
     fn reject(&mut self, path: PathBuf, problem: Problem) {
-        let hint = problem.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        let hint = problem
+            .hint
+            .as_ref()
+            .map(|hint| format!(" (hint: {hint})"))
+            .unwrap_or_default();
         log::warn!("{}{hint}", problem.message);
         self.rejected.push(RejectedFile { path, problem });
     }
@@ -140,9 +148,14 @@ impl Manager {
 type Scanned = Vec<(PathBuf, Result<Inspection, Problem>)>;
 
 fn scan_files(core: &Core) -> Result<Scanned, DiscoverError> {
-    let Some(directory) = &core.directory else { return Ok(Vec::new()) };
+    let Some(directory) = &core.directory else {
+        return Ok(Vec::new());
+    };
     let files = discover(directory)?;
-    Ok(files.into_iter().map(|path| (path.clone(), accept(&path, core.rules))).collect())
+    Ok(files
+        .into_iter()
+        .map(|path| (path.clone(), accept(&path, core.rules)))
+        .collect())
 }
 
 /// Looks into a file and decides whether it may run in this process.

@@ -49,12 +49,18 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Begun {
         if envelope.chain.is_empty() {
-            let envelope = Envelope { chain: route.chain(), ..*envelope };
+            let envelope = Envelope {
+                chain: route.chain(),
+                ..*envelope
+            };
             return self.choose(route, &envelope, payload, cx);
         }
         match Chain::extend(envelope.chain, route.digits()) {
             Ok(chain) => {
-                let envelope = Envelope { chain: chain.as_str(), ..*envelope };
+                let envelope = Envelope {
+                    chain: chain.as_str(),
+                    ..*envelope
+                };
                 self.choose(route, &envelope, payload, cx)
             }
             Err(refused) => Begun::Ready(self.refused(refused).into()),
@@ -93,12 +99,18 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Begun {
         let limit = self.deadline(envelope, provider);
-        let envelope = Envelope { remaining: Some(limit), ..*envelope };
+        let envelope = Envelope {
+            remaining: Some(limit),
+            ..*envelope
+        };
         if provider.blocking {
             let work = Waited::Elsewhere(self.enter_elsewhere(provider, &envelope, payload));
             return self.wait(route, work, limit, cx);
         }
-        match provider.instance.call(provider.handler, &envelope, payload, cx) {
+        match provider
+            .instance
+            .call(provider.handler, &envelope, payload, cx)
+        {
             Started::Ready(outcome) => Begun::Ready(outcome),
             Started::Pending(work) => self.wait_polled(route, Waited::Inline(work), limit, cx),
         }
@@ -131,7 +143,9 @@ impl Services {
             };
             block_on(async {
                 let started = std::future::poll_fn(|cx| {
-                    let call = provider.instance.call(provider.handler, &envelope, &payload, cx);
+                    let call = provider
+                        .instance
+                        .call(provider.handler, &envelope, &payload, cx);
                     Poll::Ready(call)
                 });
                 started.await.finish().await
@@ -145,7 +159,13 @@ impl Services {
     }
 
     /// Waits for work that was not polled yet.
-    fn wait(&self, route: &Route, mut work: Waited, limit: Duration, cx: &mut Context<'_>) -> Begun {
+    fn wait(
+        &self,
+        route: &Route,
+        mut work: Waited,
+        limit: Duration,
+        cx: &mut Context<'_>,
+    ) -> Begun {
         match work.poll(cx) {
             Poll::Ready(outcome) => Begun::Ready(outcome),
             Poll::Pending => self.wait_polled(route, work, limit, cx),
@@ -153,9 +173,20 @@ impl Services {
     }
 
     /// Arms the deadline, which a call that is ready at once never needs.
-    fn wait_polled(&self, route: &Route, work: Waited, limit: Duration, cx: &mut Context<'_>) -> Begun {
+    fn wait_polled(
+        &self,
+        route: &Route,
+        work: Waited,
+        limit: Duration,
+        cx: &mut Context<'_>,
+    ) -> Begun {
         let timer = self.0.clock.sleep(limit);
-        let mut call = PendingCall { work, timer, limit, capability: route.name().clone() };
+        let mut call = PendingCall {
+            work,
+            timer,
+            limit,
+            capability: route.name().clone(),
+        };
         match call.timer.as_mut().poll(cx) {
             Poll::Ready(()) => Begun::Ready(call.too_late()),
             Poll::Pending => Begun::Pending(call),
@@ -167,12 +198,16 @@ impl Services {
         match refused {
             Refused::Cycle(numbers) => {
                 let around = self.names(&numbers).join("` → `");
-                Error::new(ErrorKind::Cycle, format!("the call waits for itself: `{around}`"))
-                    .with_hint("publish an event instead of calling back")
+                Error::new(
+                    ErrorKind::Cycle,
+                    format!("the call waits for itself: `{around}`"),
+                )
+                .with_hint("publish an event instead of calling back")
             }
-            Refused::TooLong => {
-                Error::new(ErrorKind::Cycle, format!("more than {LONGEST} calls wait for each other"))
-            }
+            Refused::TooLong => Error::new(
+                ErrorKind::Cycle,
+                format!("more than {LONGEST} calls wait for each other"),
+            ),
         }
     }
 }
@@ -200,7 +235,10 @@ impl Waited {
 
 impl PendingCall {
     fn too_late(&self) -> Outcome {
-        let message = format!("`{}` did not answer within {:?}", self.capability, self.limit);
+        let message = format!(
+            "`{}` did not answer within {:?}",
+            self.capability, self.limit
+        );
         Error::new(ErrorKind::Deadline, message).into()
     }
 }

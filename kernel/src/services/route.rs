@@ -45,7 +45,12 @@ pub(crate) struct Provider {
 impl Provider {
     pub(super) fn new(instance: Instance, handler: u32, capability: &Capability) -> Self {
         let deadline = capability.deadline_ms.map(Duration::from_millis);
-        Self { instance, handler, blocking: capability.blocking, deadline }
+        Self {
+            instance,
+            handler,
+            blocking: capability.blocking,
+            deadline,
+        }
     }
 
     /// What its manifest says of the capability.
@@ -100,7 +105,10 @@ impl Route {
 
     pub(super) fn remove(&self, plugin: &str) {
         let providers = self.providers.load();
-        if providers.iter().any(|provider| &**provider.instance.name() == plugin) {
+        if providers
+            .iter()
+            .any(|provider| &**provider.instance.name() == plugin)
+        {
             let mut left = Vec::clone(&providers);
             left.retain(|provider| &**provider.instance.name() != plugin);
             self.providers.store(Arc::new(left));
@@ -112,7 +120,10 @@ impl Route {
         if count < 2 {
             return 0;
         }
-        self.turns[shard_of_this_thread()].0.fetch_add(1, Ordering::Relaxed) % count
+        self.turns[shard_of_this_thread()]
+            .0
+            .fetch_add(1, Ordering::Relaxed)
+            % count
     }
 }
 
@@ -131,6 +142,11 @@ fn shard_of_this_thread() -> usize {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Route(`{}`, {} providers)", self.name, self.providers.load().len())
+        write!(
+            f,
+            "Route(`{}`, {} providers)",
+            self.name,
+            self.providers.load().len()
+        )
     }
 }

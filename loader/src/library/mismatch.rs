@@ -35,21 +35,27 @@ pub(super) fn describe(errors: &AbiInstabilityErrors) -> String {
 fn name(difference: &AbiInstability) -> String {
     macro_rules! differs {
         ($what:literal, $pair:expr) => {
-            format!(concat!($what, " {:?}, expected {:?}"), $pair.found, $pair.expected)
+            format!(
+                concat!($what, " {:?}, expected {:?}"),
+                $pair.found, $pair.expected
+            )
         };
     }
     match difference {
         AbiInstability::Size(pair) => differs!("size", pair),
         AbiInstability::Alignment(pair) => differs!("alignment", pair),
         AbiInstability::FieldCountMismatch(pair) => differs!("number of fields", pair),
-        AbiInstability::MismatchedPrefixSize(pair) => differs!("number of first-version fields", pair),
+        AbiInstability::MismatchedPrefixSize(pair) => {
+            differs!("number of first-version fields", pair)
+        }
         AbiInstability::Name(pair) => format!("type {}, expected {}", pair.found, pair.expected),
         AbiInstability::Package(pair) => differs!("package", pair),
         AbiInstability::PackageVersion(pair) => {
             format!("package version {}, expected {}", pair.found, pair.expected)
         }
         AbiInstability::UnexpectedField(pair) => {
-            let [found, expected] = [&pair.found, &pair.expected].map(|f| first_line(&f.to_string()));
+            let [found, expected] =
+                [&pair.found, &pair.expected].map(|f| first_line(&f.to_string()));
             format!("field `{found}`, expected `{expected}`")
         }
         other => first_line(&format!("{other:?}")),

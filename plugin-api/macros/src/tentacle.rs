@@ -12,7 +12,7 @@ mod settings;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Type};
+use syn::{Error, ImplItem, ImplItemFn, ItemImpl, Result, Type, parse_quote};
 
 use self::handlers::Handlers;
 use self::plugin::Plugin;
@@ -54,7 +54,13 @@ impl Parts {
                 others.push(ImplItem::Fn(method));
                 continue;
             };
+            let second = handlers::take_attribute(&mut method);
             let added = match &mut handlers {
+                _ if second.is_some() => {
+                    let message =
+                        "a method handles calls or events of one kind: write a second one";
+                    Err(Error::new_spanned(second, message))
+                }
                 Ok(handlers) => handlers.add(&attribute, &method),
                 // Only to find more mistakes.
                 Err(_) => Handlers::default().add(&attribute, &method),
@@ -150,7 +156,7 @@ impl Parts {
             return quote!(#life);
         }
         let this = &self.own.self_ty;
-        let config = self.config().is_none().then(|| {
+        let config = self.written_config().is_none().then(|| {
             quote!(
                 type Config = ();
             )
@@ -214,10 +220,10 @@ impl Parts {
 
     /// In the form without the trait a hook would never be called.
     fn refuse_hooks(&self) -> Result<()> {
-        let handlers = self.handlers.as_ref().ok();
-        let handles = |name: &syn::Ident| {
-            handlers.is_some_and(|handlers| handlers.methods().any(|method| method.name == *name))
+        let Ok(handlers) = &self.handlers else {
+            return Ok(());
         };
+        let handles = |name: &syn::Ident| handlers.methods().any(|method| method.name == *name);
         let mut methods = self.own.items.iter().filter_map(method);
         let hook = methods.find(|method| {
             HOOKS.iter().any(|hook| method.sig.ident == hook) && !handles(&method.sig.ident)
@@ -246,15 +252,18 @@ impl Parts {
         }
     }
 
-    /// The type of the configuration, if the author wrote one.
+    /// The type of the configuration, if there is any to read.
     fn config(&self) -> Option<&Type> {
-        self.life
-            .iter()
-            .flat_map(|life| &life.items)
-            .find_map(|item| match item {
-                ImplItem::Type(item) if item.ident == "Config" => Some(&item.ty),
-                _ => None,
-            })
+        self.written_config()
+            .filter(|config| **config != parse_quote!(()))
+    }
+
+    fn written_config(&self) -> Option<&Type> {
+        let items = self.life.iter().flat_map(|life| &life.items);
+        items.into_iter().find_map(|item| match item {
+            ImplItem::Type(item) if item.ident == "Config" => Some(&item.ty),
+            _ => None,
+        })
     }
 
     fn has(&self, name: &str) -> bool {

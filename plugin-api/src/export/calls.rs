@@ -19,7 +19,10 @@ use crate::{
 pub type CallHandler<T> = fn(&'static T, Call<'_>) -> u32;
 
 /// A call on its way to its handler.
-#[expect(missing_debug_implementations, reason = "pointers of the host, gone when it returns")]
+#[expect(
+    missing_debug_implementations,
+    reason = "pointers of the host, gone when it returns"
+)]
 pub struct Call<'a> {
     bind: &'a dyn Fn(CallInfo) -> Context,
     envelope: &'a abi::Envelope<'a>,
@@ -80,7 +83,9 @@ impl Call<'_> {
         let ctx = (self.bind)(CallInfo::asynchronous(self.envelope));
         let started = guarded(|| Ok(handler(ctx, input(self.payload)?)));
         match started.and_then(|started| started) {
-            Ok(future) => self.desk.start(async move { future.await.and_then(|o| o.encode()).into() }),
+            Ok(future) => self
+                .desk
+                .start(async move { future.await.and_then(|o| o.encode()).into() }),
             Err(error) => self.desk.ready(Err(error).into()),
         }
     }
@@ -98,11 +103,12 @@ impl Call<'_> {
 
 fn input<I: Input>(payload: &abi::Bytes<'_>) -> Result<I> {
     // SAFETY: the payload of a call is as `abi::Bytes` describes it while it is handled.
-    I::decode(payload.bytes.as_slice(), &|| unsafe { Payload::keep(payload) })
-        .map_err(|e| e.context("the input"))
+    I::decode(payload.bytes.as_slice(), &|| unsafe {
+        Payload::keep(payload)
+    })
+    .map_err(|e| e.context("the input"))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the signature is the ABI's")]
 pub(super) extern "C" fn call<T: Exported>(
     instance: *const (),
     handler: u32,
@@ -115,10 +121,23 @@ pub(super) extern "C" fn call<T: Exported>(
 ) -> u32 {
     // SAFETY: the host calls an instance only between `create` and `destroy`.
     let instance = unsafe { Instance::<T>::behind(instance) };
-    let desk = Desk { waker, slot, future, reply };
+    let desk = Desk {
+        waker,
+        slot,
+        future,
+        reply,
+    };
     let Some(handle) = T::CALLS.get(handler as usize) else {
         return desk.ready(no_handler("capability", handler));
     };
     let bind = |info| instance.context(info);
-    handle(&instance.tentacle, Call { bind: &bind, envelope, payload, desk })
+    handle(
+        &instance.tentacle,
+        Call {
+            bind: &bind,
+            envelope,
+            payload,
+            desk,
+        },
+    )
 }

@@ -23,7 +23,10 @@ use crate::{
 pub type DeliveryHandler<T> = fn(&'static T, Delivery<'_>) -> u32;
 
 /// A batch of events on its way to its handler.
-#[expect(missing_debug_implementations, reason = "pointers of the host, gone when it returns")]
+#[expect(
+    missing_debug_implementations,
+    reason = "pointers of the host, gone when it returns"
+)]
 pub struct Delivery<'a> {
     binder: Binder,
     events: Events,
@@ -76,7 +79,11 @@ impl Delivery<'_> {
         E: FromEvent + Send,
         F: Future<Output = Result<()>> + Send,
     {
-        let Self { binder, events, desk } = self;
+        let Self {
+            binder,
+            events,
+            desk,
+        } = self;
         desk.start(async move {
             let mut handled = 0;
             while let Some((info, event)) = events.get(handled) {
@@ -125,7 +132,10 @@ async fn contained<F: Future<Output = Result<()>>>(future: F) -> Result<()> {
 
 fn outcome(handled: usize, result: Result<()>) -> Answer {
     let number = handled as u64;
-    Answer { number, ..result.map(|()| Payload::empty()).into() }
+    Answer {
+        number,
+        ..result.map(|()| Payload::empty()).into()
+    }
 }
 
 pub(super) extern "C" fn deliver<T: Exported>(
@@ -139,7 +149,12 @@ pub(super) extern "C" fn deliver<T: Exported>(
 ) -> u32 {
     // SAFETY: the host delivers to an instance only between `create` and `destroy`.
     let instance = unsafe { Instance::<T>::behind(instance) };
-    let desk = Desk { waker, slot, future, reply };
+    let desk = Desk {
+        waker,
+        slot,
+        future,
+        reply,
+    };
     let Some(handle) = T::DELIVERIES.get(handler as usize) else {
         return desk.ready(no_handler("subscription", handler));
     };
@@ -149,5 +164,12 @@ pub(super) extern "C" fn deliver<T: Exported>(
         std::mem::transmute::<&[abi::Event<'_>], &'static [abi::Event<'static>]>(events(batch))
     };
     let binder = Box::new(|info| instance.context(info));
-    handle(&instance.tentacle, Delivery { binder, events: Events(kept), desk })
+    handle(
+        &instance.tentacle,
+        Delivery {
+            binder,
+            events: Events(kept),
+            desk,
+        },
+    )
 }

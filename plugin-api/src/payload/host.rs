@@ -47,9 +47,13 @@ pub(crate) fn buffer(capacity: usize) -> abi::Buffer {
 /// Makes an empty buffer with room for `capacity` bytes in memory of this library: the host's
 /// `abi::HostFunctions::buffer`.
 ///
-/// Without a block (`owner` null) if `capacity` is 0 or more than [`LARGEST`].
+/// Without a block (`owner` null) if `capacity` is 0 or more than 4 GiB.
 pub extern "C" fn host_buffer(capacity: usize) -> abi::Buffer {
-    let nothing = abi::Buffer { data: NonNull::dangling().as_ptr(), length: 0, owner: null() };
+    let nothing = abi::Buffer {
+        data: NonNull::dangling().as_ptr(),
+        length: 0,
+        owner: null(),
+    };
     if capacity == 0 || capacity > LARGEST {
         return nothing;
     }
@@ -60,12 +64,19 @@ pub extern "C" fn host_buffer(capacity: usize) -> abi::Buffer {
         std::alloc::handle_alloc_error(layout);
     }
     let head = Block {
-        owner: BufferOwner { functions: FUNCTIONS, capacity },
+        owner: BufferOwner {
+            functions: FUNCTIONS,
+            capacity,
+        },
         references: AtomicU32::new(1),
     };
     // SAFETY: the block is ours, large and aligned enough.
     unsafe { block.write(head) };
-    abi::Buffer { data: bytes_of(block), length: 0, owner: block.cast() }
+    abi::Buffer {
+        data: bytes_of(block),
+        length: 0,
+        owner: block.cast(),
+    }
 }
 
 fn layout(capacity: usize) -> Layout {
@@ -78,8 +89,11 @@ fn bytes_of(block: *mut Block) -> *mut u8 {
 }
 
 const FUNCTIONS: BufferFunctions_Ref = {
-    const TABLE: &WithMetadata<BufferFunctions> =
-        &WithMetadata::new(BufferFunctions { retain, release, reserve });
+    const TABLE: &WithMetadata<BufferFunctions> = &WithMetadata::new(BufferFunctions {
+        retain,
+        release,
+        reserve,
+    });
     BufferFunctions_Ref(
         // SAFETY: a constant, so it lives for ever.
         unsafe { StaticRef::from_raw(TABLE) }.as_prefix(),
@@ -118,7 +132,11 @@ extern "C" fn reserve(buffer: &mut abi::Buffer, additional: usize) -> u32 {
     let block = buffer.owner.cast::<Block>().cast_mut();
     // SAFETY: as in `retain`.
     let capacity = unsafe { (*block).owner.capacity };
-    let Some(needed) = buffer.length.checked_add(additional).filter(|n| *n <= LARGEST) else {
+    let Some(needed) = buffer
+        .length
+        .checked_add(additional)
+        .filter(|n| *n <= LARGEST)
+    else {
         return abi::code::TOO_LARGE;
     };
     if needed <= capacity {

@@ -187,3 +187,20 @@ fn what_is_not_said_comes_from_the_package() {
         "config": { "type": "array", "items": { "type": "string" } },
     }));
 }
+
+struct Bare;
+
+#[tentacle(name = "bare")]
+impl Tentacle for Bare {
+    type Config = ();
+
+    fn create((): ()) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn no_configuration_has_no_schema() {
+    let manifest: Value = serde_json::from_str(&export::linked::<Bare>().manifest).expect("JSON");
+    assert_eq!(manifest.get("config"), None);
+}

@@ -1,4 +1,4 @@
-//! One capability offered twice.
+//! One capability offered twice, and one method for two things.
 
 use octa_plugin_api::tentacle;
 
@@ -12,6 +12,10 @@ impl Lamps {
 
     #[capability("lamps.on")]
     fn also_on(&self) {}
+
+    #[capability("lamps.off")]
+    #[subscribe("night")]
+    fn off(&self) {}
 }
 
 fn main() {}
