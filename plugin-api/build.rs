@@ -1,5 +1,10 @@
 //! Tells the library which compiler and target it is built by and for: the manifest says so.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script through its environment"
+)]
+
 use std::{env, process::Command};
 
 fn main() {

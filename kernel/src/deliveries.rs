@@ -5,9 +5,11 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 use octa_loader::{EventParts, EventView, Instance, Outcome, Started, Subscription as Declared};
 use octa_plugin_api::{Error, ErrorKind, Payload, block_on};
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::{
     bus::{Event, Publisher, Subscription},
+    pool::Pool,
     spare::Spare,
 };
 
@@ -41,6 +43,7 @@ impl EventView for Letter {
 }
 
 /// Delivers the events of one subscription to one handler.
+#[derive(Clone)]
 pub(crate) struct Deliveries {
     pub(crate) instance: Instance,
     pub(crate) handler: u32,
@@ -50,10 +53,22 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Delivers until the subscription ends or the instance lets no more in.
-    pub(crate) async fn run(self, mut subscription: Subscription) {
+    /// Begins to deliver, as many events at a time as was declared.
+    pub(crate) fn begin(self, subscription: Subscription, pool: &Pool) {
+        let lanes = self.declared.concurrency;
+        let most = if lanes > 1 { 1 } else { BATCH };
+        let queue = Arc::new(Mutex::new(subscription));
+        for _ in 1..lanes {
+            pool.spawn(self.clone().run(queue.clone(), most));
+        }
+        pool.spawn(self.run(queue, most));
+    }
+
+    /// Delivers until the subscription ends or the instance lets no more in. The lanes of one
+    /// queue take turns at taking from it; that is the order in which events are begun.
+    async fn run(self, queue: Arc<Mutex<Subscription>>, most: usize) {
         let mut batch = Vec::new();
-        while subscription.recv_batch(&mut batch, BATCH).await > 0 {
+        while queue.lock().await.recv_batch(&mut batch, most).await > 0 {
             if !self.deliver_all(&mut batch).await {
                 return;
             }

@@ -21,6 +21,7 @@ use crate::{
     builder::Builder,
     bus::{Publisher, Subscription, SubscriptionOptions},
     facilities::Commons,
+    ids::Ids,
     manager::{Command, Event, Goal, ScanError, View},
     services::{Begun, PendingCall, Route},
     state::State,
@@ -38,12 +39,13 @@ pub struct Kernel(Arc<Inner>);
 struct Inner {
     running: Running,
     publisher: Publisher,
+    ids: Ids,
 }
 
 /// What a kernel is made of while it runs.
 pub(crate) struct Running {
     pub(crate) commons: Commons,
-    pub(crate) events: mpsc::WeakUnboundedSender<Event>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) runtime: Option<Runtime>,
 }
@@ -89,7 +91,7 @@ pub struct CallOptions {
     pub idempotency_key: String,
     /// What a provider is chosen by.
     pub routing_key: String,
-    /// What ties together everything that this call leads to; 0 for none.
+    /// What ties together everything that this call leads to; 0 for a new one.
     pub correlation_id: u128,
 }
 
@@ -101,7 +103,11 @@ impl Kernel {
 
     pub(crate) fn new(running: Running) -> Self {
         let publisher = running.commons.bus.publisher("host");
-        Self(Arc::new(Inner { running, publisher }))
+        Self(Arc::new(Inner {
+            running,
+            publisher,
+            ids: Ids::new(),
+        }))
     }
 
     fn commons(&self) -> &Commons {
@@ -167,6 +173,15 @@ impl Kernel {
         self.bring(Goal::Unload, name).await
     }
 
+    /// The id asked for, or a new one.
+    fn correlation(&self, wanted: u128) -> u128 {
+        if wanted == 0 {
+            self.0.ids.next()
+        } else {
+            wanted
+        }
+    }
+
     async fn bring(&self, goal: Goal, name: &str) -> Result<(), PluginError> {
         let name = name.to_owned();
         let reached = self.ask(|reply| Command::One(goal, name, reply)).await;
@@ -176,9 +191,8 @@ impl Kernel {
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        let events = self.0.running.events.upgrade()?;
-        events.send(Event::Command(command(reply))).ok()?;
-        drop(events);
+        let asked = self.0.running.events.send(Event::Command(command(reply)));
+        asked.ok()?;
         answer.await.ok()
     }
 
@@ -253,7 +267,7 @@ impl Kernel {
         let capability = self.capability(capability)?;
         let envelope = Envelope {
             remaining: options.deadline,
-            correlation: options.correlation_id,
+            correlation: self.correlation(options.correlation_id),
             routing_key: &options.routing_key,
             idempotency_key: &options.idempotency_key,
             caller: HOST,
@@ -274,7 +288,10 @@ impl Kernel {
         topic: &str,
         data: &(impl Output + ?Sized),
     ) -> Result<usize, CallError> {
-        let published = self.0.publisher.publish(topic, data.encode()?, 0);
+        let published = self
+            .0
+            .publisher
+            .publish(topic, data.encode()?, self.correlation(0));
         let outcome = published.map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))?;
         Ok(outcome.await)
     }
@@ -306,7 +323,7 @@ impl Kernel {
 }
 
 /// What the host's own calls and subscriptions are known as.
-const HOST: &str = "host";
+pub(crate) const HOST: &str = "host";
 
 /// A handle on a capability: stays good while its providers come and go.
 #[derive(Debug, Clone)]
@@ -369,8 +386,13 @@ impl Future for Call<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        let correlation = match this.pending {
+            None => this.capability.kernel.correlation(0),
+            Some(_) => 0,
+        };
         let envelope = Envelope {
             caller: HOST,
+            correlation,
             ..Envelope::default()
         };
         let polled = this

@@ -23,6 +23,7 @@
 mod builder;
 mod deliveries;
 mod facilities;
+mod ids;
 mod kernel;
 mod linked;
 mod manager;

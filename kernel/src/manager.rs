@@ -99,15 +99,12 @@ enum Waiting {
 }
 
 impl Manager {
-    /// Starts the loop; it ends when the last sender of commands is gone.
-    pub(crate) fn spawn(
-        core: Arc<Core>,
-        view: Arc<ArcSwap<View>>,
-    ) -> mpsc::WeakUnboundedSender<Event> {
+    /// Starts the loop; it ends with the runtime.
+    pub(crate) fn spawn(core: Arc<Core>, view: Arc<ArcSwap<View>>) -> mpsc::UnboundedSender<Event> {
         let (events, inbox) = mpsc::unbounded_channel();
         let publisher = core.commons.bus.publisher("kernel");
         let runtime = core.commons.runtime.clone();
-        let sender = events.downgrade();
+        let sender = events.clone();
         let manager = Self {
             core,
             records: BTreeMap::new(),
@@ -123,32 +120,11 @@ impl Manager {
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = inbox.recv().await {
-            let ends = matches!(event, Event::Command(Command::StopAll(_)));
-            self.handle(event).await;
-            self.reconcile();
-            self.show();
-            self.answer_if_at_rest();
-            if ends {
-                inbox = self.run_until_stopped(inbox).await;
-            }
-        }
-    }
-
-    /// After the request to stop everything, nothing new is begun.
-    async fn run_until_stopped(
-        &mut self,
-        mut inbox: mpsc::UnboundedReceiver<Event>,
-    ) -> mpsc::UnboundedReceiver<Event> {
-        while self.records.values().any(|record| record.busy.is_some()) {
-            let Some(event) = inbox.recv().await else {
-                break;
-            };
             self.handle(event).await;
             self.reconcile();
             self.show();
             self.answer_if_at_rest();
         }
-        inbox
     }
 
     async fn handle(&mut self, event: Event) {

@@ -5,6 +5,7 @@
 
 mod call;
 mod chain;
+mod health;
 mod route;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use octa_plugin_api::{Error, ErrorKind};
 use parking_lot::Mutex;
 
 pub(crate) use call::{Begun, PendingCall};
+pub(crate) use health::Health;
 pub(crate) use route::{Provider, Route};
 
 use crate::{nearest::nearest, spare::Spare, time::Clock};
@@ -47,7 +49,7 @@ impl Services {
     }
 
     /// Offers the capabilities of an instance.
-    pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest) {
+    pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest, health: &Arc<Health>) {
         let _changing = self.0.change.lock();
         let mut routes = HashMap::clone(&self.0.routes.load());
         for (handler, capability) in (0..).zip(&manifest.capabilities) {
@@ -55,7 +57,8 @@ impl Services {
             let route = routes
                 .entry(capability.name.as_str().into())
                 .or_insert_with_key(|name| Arc::new(Route::new(name.clone(), number)));
-            route.add(Provider::new(instance.clone(), handler, capability));
+            let provider = Provider::new(instance.clone(), handler, capability, health.clone());
+            route.add(provider);
         }
         self.0.routes.store(Arc::new(routes));
     }
@@ -111,9 +114,12 @@ impl Services {
 
     /// The time that a call of this envelope to this provider may take.
     fn deadline(&self, envelope: &Envelope<'_>, provider: &Provider) -> Duration {
-        let own = provider.deadline.unwrap_or(self.0.deadline);
-        envelope
-            .remaining
-            .map_or(own, |left| left.min(own.max(left)))
+        let declared = provider.deadline;
+        match envelope.remaining {
+            None => declared.unwrap_or(self.0.deadline),
+            // A host's own wish counts; what is left of a plugin's time is only an upper bound.
+            Some(wish) if envelope.caller == crate::kernel::HOST => wish,
+            Some(left) => declared.map_or(left, |declared| declared.min(left)),
+        }
     }
 }

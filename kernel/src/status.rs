@@ -27,6 +27,8 @@ pub struct PluginStatus {
     pub since: u64,
     /// Why it is not started.
     pub problems: Vec<Problem>,
+    /// How well it says it does, from 0.0 to 1.0, while it is started.
+    pub health: Option<f64>,
     /// What it offers.
     pub capabilities: Vec<String>,
     /// What it listens to, while it is started.

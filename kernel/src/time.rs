@@ -46,6 +46,7 @@ impl Clock for SystemClock {
         self.origin.elapsed()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one home of the wall clock")]
     fn wall(&self) -> Duration {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, OnceLock, Weak,
@@ -265,18 +266,21 @@ extern "C" fn submit(
 ) -> u32 {
     // SAFETY: the plugin holds a reference while it calls.
     let bridge = unsafe { bridge(host) };
-    // SAFETY: a waker that the plugin lends for this call.
-    let submitted = unsafe {
-        wakers::borrow(waker, &bridge.generation, |waker| {
-            bridge.submit(request, waker)
-        })
-    };
+    let submitted = contained(|| {
+        // SAFETY: a waker that the plugin lends for this call.
+        unsafe {
+            wakers::borrow(waker, &bridge.generation, |waker| {
+                bridge.submit(request, waker)
+            })
+        }
+    });
     match submitted {
-        Ok(polled) => answer(polled, reply),
-        Err(id) => {
+        Ok(Ok(polled)) => answer(polled, reply),
+        Ok(Err(id)) => {
             *operation = id;
             status::PENDING
         }
+        Err(error) => answer(Poll::Ready(error.into()), reply),
     }
 }
 
@@ -288,14 +292,17 @@ extern "C" fn poll(
 ) -> u32 {
     // SAFETY: the plugin holds a reference while it calls.
     let bridge = unsafe { bridge(host) };
-    // SAFETY: a waker that the plugin lends for this call.
-    let polled = unsafe {
-        wakers::borrow(waker, &bridge.generation, |waker| {
-            bridge
-                .operations
-                .poll(operation, &mut Context::from_waker(waker))
-        })
-    };
+    let polled = contained(|| {
+        // SAFETY: a waker that the plugin lends for this call.
+        unsafe {
+            wakers::borrow(waker, &bridge.generation, |waker| {
+                bridge
+                    .operations
+                    .poll(operation, &mut Context::from_waker(waker))
+            })
+        }
+    });
+    let polled = polled.unwrap_or_else(|error| Some(Poll::Ready(error.into())));
     let polled = polled.unwrap_or_else(|| {
         let error = bridge.gone().err().unwrap_or_else(|| {
             Error::new(
@@ -306,6 +313,13 @@ extern "C" fn poll(
         Poll::Ready(error.into())
     });
     answer(polled, reply)
+}
+
+/// Runs code of the host for a plugin: a panic in it is the host's fault, and must not unwind
+/// into the plugin.
+fn contained<R>(work: impl FnOnce() -> R) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| Error::new(ErrorKind::Internal, "the host panicked; its log says where"))
 }
 
 fn answer(polled: Poll<Outcome>, reply: &mut abi::Reply) -> u32 {
@@ -320,17 +334,20 @@ fn answer(polled: Poll<Outcome>, reply: &mut abi::Reply) -> u32 {
 
 extern "C" fn cancel(host: *const (), operation: u64) {
     // SAFETY: the plugin holds a reference while it calls.
-    unsafe { bridge(host) }.operations.cancel(operation);
+    let bridge = unsafe { bridge(host) };
+    drop(contained(|| bridge.operations.cancel(operation)));
 }
 
 extern "C" fn spawn(host: *const (), future: abi::Future, task: &mut u64) -> u32 {
     // SAFETY: the plugin holds a reference while it calls.
-    match unsafe { bridge(host) }.spawn(future) {
-        Ok(key) => {
+    let bridge = unsafe { bridge(host) };
+    match contained(|| bridge.spawn(future)) {
+        Ok(Ok(key)) => {
             *task = key;
             code::OK
         }
-        Err(code) => code,
+        Ok(Err(code)) => code,
+        Err(_) => code::INTERNAL,
     }
 }
 
@@ -338,11 +355,12 @@ extern "C" fn log(host: *const (), record: &abi::LogRecord<'_>) {
     // SAFETY: the plugin holds a reference while it calls.
     let bridge = unsafe { bridge(host) };
     let level = log::Level::iter().nth(record.level.saturating_sub(1) as usize);
-    bridge.host.log(&LogLine {
+    let line = LogLine {
         level: level.unwrap_or(log::Level::Trace),
         target: record.target.as_str(),
         message: record.message.as_str(),
         file: record.file.as_str(),
         line: record.line,
-    });
+    };
+    drop(contained(|| bridge.host.log(&line)));
 }

@@ -63,6 +63,8 @@ pub enum Started {
     Ready(Outcome),
     /// It waits for something.
     Pending(Work),
+    /// The instance lets nothing in: none of its code ran.
+    TurnedAway(Error),
 }
 
 /// What an instance is made from.
@@ -160,7 +162,7 @@ impl Instance {
 
     /// How much unfinished work there is: calls and deliveries that wait, and tasks.
     pub fn unfinished(&self) -> usize {
-        self.0.ledger.len()
+        self.0.ledger.unfinished()
     }
 
     /// Ends all unfinished work; who waits for it is answered [`ErrorKind::Interrupted`].
@@ -309,6 +311,7 @@ impl Instance {
                     work = Some(pending);
                     Poll::Pending
                 }
+                Started::TurnedAway(error) => Poll::Ready(error.into()),
             }
         })
         .await
@@ -317,7 +320,7 @@ impl Instance {
     /// Whether code of the instance may be running, or may be gone on with.
     pub fn is_busy(&self) -> bool {
         let shared = &self.0;
-        shared.ledger.len() > 0
+        shared.ledger.unfinished() > 0
             || shared.gate.count() > 0
             || shared.controls.load(Ordering::SeqCst) > 0
     }
@@ -340,7 +343,7 @@ impl Instance {
     }
 
     fn not_open(&self) -> Started {
-        Started::Ready(unavailable(&self.0.name).into())
+        Started::TurnedAway(unavailable(&self.0.name))
     }
 }
 
@@ -418,6 +421,7 @@ impl Started {
         match self {
             Self::Ready(outcome) => outcome,
             Self::Pending(work) => work.await,
+            Self::TurnedAway(error) => error.into(),
         }
     }
 }

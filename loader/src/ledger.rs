@@ -37,9 +37,12 @@ impl Ledger {
         self.shards[key % SHARDS].lock().get(key / SHARDS).cloned()
     }
 
-    /// How much is running.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    /// How much is unfinished. What was interrupted stays entered until its owner looks again,
+    /// and does not count.
+    pub(crate) fn unfinished(&self) -> usize {
+        let unfinished = |(_, cell): &(usize, &Arc<Cell>)| cell.is_unfinished();
+        let count = |shard: &Mutex<Slab<Arc<Cell>>>| shard.lock().iter().filter(unfinished).count();
+        self.shards.iter().map(count).sum()
     }
 
     /// Ends everything; answers how much could not be ended, because its code blocks.

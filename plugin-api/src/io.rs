@@ -48,6 +48,18 @@ pub trait Output {
     ///
     /// If it refuses to be serialised.
     fn encode(&self) -> Result<Payload>;
+
+    /// Writes what is not needed any more; a payload is handed on as it is.
+    ///
+    /// # Errors
+    ///
+    /// If it refuses to be serialised.
+    fn into_payload(self) -> Result<Payload>
+    where
+        Self: Sized,
+    {
+        self.encode()
+    }
 }
 
 impl<T: Serialize + ?Sized> Output for T {
@@ -59,5 +71,9 @@ impl<T: Serialize + ?Sized> Output for T {
 impl Output for Payload {
     fn encode(&self) -> Result<Payload> {
         Ok(self.clone())
+    }
+
+    fn into_payload(self) -> Result<Payload> {
+        Ok(self)
     }
 }

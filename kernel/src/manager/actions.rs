@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     bus::SubscriptionOptions, config::Allow, deliveries::Deliveries, facilities::Facilities,
-    lifecycle::State, status::Problem,
+    lifecycle::State, services::Health, status::Problem,
 };
 
 /// How long a poll of a plugin may go on after it should have ended.
@@ -158,9 +158,17 @@ impl Manager {
                 publisher: self.publisher.clone(),
                 spare: core.spare.clone(),
             };
-            core.commons.pool.spawn(deliveries.run(subscription));
+            deliveries.begin(subscription, &core.commons.pool);
         }
-        core.commons.services.register(&instance, &manifest);
+        let health = Arc::new(Health::default());
+        let followed = health
+            .clone()
+            .follow(instance.clone(), core.commons.clock.clone());
+        core.commons.pool.spawn(followed);
+        core.commons
+            .services
+            .register(&instance, &manifest, &health);
+        record.health = Some(health);
     }
 
     /// Lets no more calls and events in.

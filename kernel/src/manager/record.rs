@@ -11,6 +11,7 @@ use crate::{
     lifecycle::State,
     linked::Linked,
     plan::{Member, Standing},
+    services::Health,
     status::{PluginStatus, Problem, SubscriptionStatus},
 };
 
@@ -35,6 +36,7 @@ pub(super) struct Record {
     pub(super) instance: Option<Instance>,
     pub(super) facilities: Option<Arc<Facilities>>,
     pub(super) subscriptions: Vec<SubscriptionHandle>,
+    pub(super) health: Option<Arc<Health>>,
 }
 
 /// Where a plugin comes from.
@@ -113,6 +115,11 @@ impl Record {
             hash,
             since: u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX),
             problems: self.problems.clone(),
+            health: self
+                .health
+                .as_ref()
+                .filter(|_| self.state == State::Started)
+                .map(|h| h.get()),
             capabilities: self
                 .manifest
                 .capabilities

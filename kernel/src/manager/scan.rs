@@ -7,7 +7,8 @@ use std::{
 };
 
 use octa_loader::{
-    DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, discover, inspect,
+    DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, Placement, discover,
+    inspect,
 };
 use thiserror::Error;
 
@@ -126,6 +127,7 @@ impl Manager {
                 serde_json::Value::Null
             }
         };
+        held.extend(misplaced(&manifest));
         Record {
             source,
             manifest,
@@ -141,8 +143,40 @@ impl Manager {
             instance: None,
             facilities: None,
             subscriptions: Vec::new(),
+            health: None,
         }
     }
+}
+
+/// A plugin that does not want to live where this kernel can have it.
+fn misplaced(manifest: &Manifest) -> Option<Problem> {
+    (manifest.placement == Placement::Process).then(|| {
+        let message = format!(
+            "plugin `{}` runs in a child process only, which this kernel does not offer",
+            manifest.name,
+        );
+        let hint = "build it with another `placement`".to_owned();
+        Problem::new("unsupported", message, Some(hint))
+    })
+}
+
+/// Names that are known as something else: who calls, and whose topics they are.
+const RESERVED: [&str; 3] = ["kernel", "host", "octa"];
+
+fn reserved(path: &Path, manifest: &Manifest) -> Result<(), Problem> {
+    if !RESERVED.contains(&manifest.name.as_str()) {
+        return Ok(());
+    }
+    let message = format!(
+        "file `{}`: no plugin may be named `{}`",
+        path.display(),
+        manifest.name
+    );
+    Err(Problem::new(
+        "rejected",
+        message,
+        Some("give it another `name`".to_owned()),
+    ))
 }
 
 type Scanned = Vec<(PathBuf, Result<Inspection, Problem>)>;
@@ -168,5 +202,6 @@ fn accept(path: &Path, rules: FileRules) -> Result<Inspection, Problem> {
         let message = format!("file `{}`: {}", path.display(), problem.message);
         Problem { message, ..problem }
     })?;
+    reserved(path, &inspection.manifest)?;
     Ok(inspection)
 }

@@ -67,7 +67,8 @@ impl Services {
         }
     }
 
-    /// Begins with the provider whose turn it is, or the next one that lets calls in.
+    /// Begins with the provider whose turn it is, or the next one that lets calls in; one that
+    /// says it is dead is asked only if there is no other.
     fn choose(
         &self,
         route: &Route,
@@ -76,20 +77,26 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Begun {
         let providers = route.providers();
-        let first = route.turn(providers.len());
+        if let [only] = providers.as_slice() {
+            return self
+                .enter(route, only, envelope, payload, cx)
+                .unwrap_or_else(Begun::from);
+        }
+        let (before, after) = providers.split_at(route.turn(providers.len()));
+        let in_turn = || after.iter().chain(before);
+        let alive = in_turn().filter(|provider| !provider.is_dead());
+        let dead = in_turn().filter(|provider| provider.is_dead());
         let mut turned_away = None;
-        for index in 0..providers.len() {
-            let provider = &providers[(first + index) % providers.len()];
+        for provider in alive.chain(dead) {
             match self.enter(route, provider, envelope, payload, cx) {
-                Begun::Ready(outcome) if was_turned_away(&outcome, provider) => {
-                    turned_away = Some(outcome);
-                }
-                begun => return begun,
+                Ok(begun) => return begun,
+                Err(error) => turned_away = Some(error),
             }
         }
-        Begun::Ready(turned_away.unwrap_or_else(|| nobody(route).into()))
+        turned_away.unwrap_or_else(|| nobody(route)).into()
     }
 
+    /// Enters a provider; an error says that it let nothing in.
     fn enter(
         &self,
         route: &Route,
@@ -97,7 +104,7 @@ impl Services {
         envelope: &Envelope<'_>,
         payload: &Payload,
         cx: &mut Context<'_>,
-    ) -> Begun {
+    ) -> Result<Begun, Error> {
         let limit = self.deadline(envelope, provider);
         let envelope = Envelope {
             remaining: Some(limit),
@@ -105,14 +112,15 @@ impl Services {
         };
         if provider.blocking {
             let work = Waited::Elsewhere(self.enter_elsewhere(provider, &envelope, payload));
-            return self.wait(route, work, limit, cx);
+            return Ok(self.wait(route, work, limit, cx));
         }
         match provider
             .instance
             .call(provider.handler, &envelope, payload, cx)
         {
-            Started::Ready(outcome) => Begun::Ready(outcome),
-            Started::Pending(work) => self.wait_polled(route, Waited::Inline(work), limit, cx),
+            Started::Ready(outcome) => Ok(Begun::Ready(outcome)),
+            Started::Pending(work) => Ok(self.wait_polled(route, Waited::Inline(work), limit, cx)),
+            Started::TurnedAway(error) => Err(error),
         }
     }
 
@@ -212,10 +220,10 @@ impl Services {
     }
 }
 
-/// Whether the provider let the call in; if not, another may.
-fn was_turned_away(outcome: &Outcome, provider: &Provider) -> bool {
-    matches!(&outcome.result, Err(error) if error.kind() == ErrorKind::Unavailable
-        && !provider.instance.is_open())
+impl From<Error> for Begun {
+    fn from(error: Error) -> Self {
+        Self::Ready(error.into())
+    }
 }
 
 #[cold]

@@ -13,7 +13,10 @@ use std::{
 use arc_swap::ArcSwap;
 use octa_loader::{Capability, Instance};
 
-use super::chain::{DIGITS, digits};
+use super::{
+    Health,
+    chain::{DIGITS, digits},
+};
 
 /// How many counters take turns; one shared counter would be written by all calling threads.
 const SHARDS: usize = 16;
@@ -40,17 +43,28 @@ pub(crate) struct Provider {
     pub(crate) handler: u32,
     pub(crate) blocking: bool,
     pub(crate) deadline: Option<Duration>,
+    health: Arc<Health>,
 }
 
 impl Provider {
-    pub(super) fn new(instance: Instance, handler: u32, capability: &Capability) -> Self {
-        let deadline = capability.deadline_ms.map(Duration::from_millis);
+    pub(super) fn new(
+        instance: Instance,
+        handler: u32,
+        capability: &Capability,
+        health: Arc<Health>,
+    ) -> Self {
         Self {
             instance,
             handler,
             blocking: capability.blocking,
-            deadline,
+            deadline: capability.deadline_ms.map(Duration::from_millis),
+            health,
         }
+    }
+
+    /// Whether it says that it can do nothing.
+    pub(super) fn is_dead(&self) -> bool {
+        self.health.get() <= 0.0
     }
 
     /// What its manifest says of the capability.

@@ -1,5 +1,7 @@
 //! Holds the ABI to its own rules: a committed layout, and a full description of each function.
 
+#![expect(elided_lifetimes_in_paths, reason = "a macro over the names of types")]
+
 use std::{env, fmt::Write, fs, mem::offset_of, path::PathBuf};
 
 use octa_plugin_abi as abi;
@@ -47,6 +49,7 @@ fn folder() -> PathBuf {
 /// Data types never change; tables change only by functions at the end. Whoever changes this
 /// file also changes the ABI's version and CHANGELOG. `OCTA_BLESS=1` writes it anew.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the one switch of this test")]
 fn layout_is_the_committed_one() {
     let file = folder().join("layout.txt");
     if env::var_os("OCTA_BLESS").is_some() {

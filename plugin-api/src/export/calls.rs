@@ -49,7 +49,7 @@ impl Call<'_> {
         let bytes = self.payload.bytes.as_slice();
         let result = guarded(|| {
             let _inside = InPoll::enter();
-            handler(&ctx, bytes)?.encode()
+            handler(&ctx, bytes)?.into_payload()
         });
         self.desk.ready(result.and_then(|result| result).into())
     }
@@ -85,7 +85,7 @@ impl Call<'_> {
         match started.and_then(|started| started) {
             Ok(future) => self
                 .desk
-                .start(async move { future.await.and_then(|o| o.encode()).into() }),
+                .start(async move { future.await.and_then(|o| o.into_payload()).into() }),
             Err(error) => self.desk.ready(Err(error).into()),
         }
     }
@@ -96,7 +96,7 @@ impl Call<'_> {
         O: Output,
     {
         let ctx = (self.bind)(CallInfo::synchronous(self.envelope));
-        let result = guarded(|| handler(&ctx, input(self.payload)?)?.encode());
+        let result = guarded(|| handler(&ctx, input(self.payload)?)?.into_payload());
         self.desk.ready(result.and_then(|result| result).into())
     }
 }
