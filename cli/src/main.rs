@@ -1,2 +1,47 @@
-//! Placeholder.
-fn main() {}
+//! The `octa` program: what was typed becomes what is meant, and that becomes a call of the kernel,
+//! in this process (`run`) or over the admin socket of a running one (everything else).
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod answer;
+mod args;
+mod ask;
+mod client;
+mod config;
+mod duration;
+mod event_line;
+mod exit;
+mod failure;
+mod inspect;
+mod live;
+mod logging;
+mod meeting;
+mod new;
+mod output;
+mod run;
+mod server;
+mod show;
+mod signals;
+mod world;
+
+use args::{Args, Command};
+use failure::Failure;
+use world::World;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = act(&args, World::real());
+    exit::leave(outcome, args.json)
+}
+
+fn act(args: &Args, world: World) -> Result<(), Failure> {
+    match &args.command {
+        Command::Run(typed) => run::run(typed, args.json, world),
+        Command::Inspect(typed) => inspect::inspect(typed, args.json),
+        Command::New(typed) => new::new(typed, args.json),
+        command => ask::ask(command, args.kernel.as_deref(), args.json, &world),
+    }
+}

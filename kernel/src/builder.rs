@@ -17,10 +17,10 @@ use crate::{
     bus::Bus,
     config::{Config, NoSecrets, Secrets, StorageKind},
     facilities::Commons,
-    kernel::Running,
+    kernel::{Running, RuntimeOwner},
     linked::Linked,
     manager::{Core, Manager},
-    pool::Pool,
+    pool::{Keep, Pool},
     services::Services,
     spare::Spare,
     state::State,
@@ -168,32 +168,37 @@ impl Builder {
     /// If the data directory, the storage or threads are not to be had.
     pub fn build(mut self) -> Result<Kernel, BuildError> {
         let threads = available_parallelism().map_or(2, usize::from).max(2);
+        // Before the runtime: dropping that for an error is one itself, inside another runtime.
+        let storage = self.open_storage()?;
+        let stage = self.open_stage()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("octa-kernel")
             .enable_all()
             .build()
             .map_err(BuildError::Threads)?;
+        let handle = runtime.handle().clone();
         let clock = self.clock.take();
-        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(runtime.handle().clone())));
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(handle.clone())));
         let wall = clock.clone();
         let bus = Bus::new(Arc::new(move || nanos(wall.wall())));
-        let spare = Spare::default();
+        let runtime = Arc::new(RuntimeOwner(Some(runtime)));
+        let keep: Keep = runtime.clone();
+        let spare = Spare::new(&keep);
         let deadline = self.config.kernel.call_deadline;
         let commons = Commons {
             services: Services::new(clock.clone(), spare.clone(), deadline),
             state: State::new(),
-            storage: self.open_storage()?,
-            pool: Pool::new(threads),
-            runtime: runtime.handle().clone(),
+            storage,
+            pool: Pool::new(threads, &keep),
+            runtime: handle.clone(),
             bus,
             clock,
         };
-        runtime.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
-        let stage = self.open_stage()?;
+        handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
         let core = Arc::new(Core {
             commons: commons.clone(),
-            spare,
+            spare: spare.clone(),
             config: self.config,
             secrets: self.secrets,
             directory: self.plugins,
@@ -209,7 +214,8 @@ impl Builder {
             commons,
             events,
             view,
-            runtime: Some(runtime),
+            spare,
+            _runtime: runtime,
         }))
     }
 

@@ -22,8 +22,9 @@ use crate::{
     bus::{Publisher, Subscription, SubscriptionOptions},
     facilities::Commons,
     ids::Ids,
-    manager::{Command, Event, Goal, ScanError, View},
+    manager::{Command, Event, Goal, ScanError, Seen, View},
     services::{Begun, PendingCall, Route},
+    spare::Spare,
     state::State,
     status::{PluginStatus, Problem, RejectedFile},
     storage::Storage,
@@ -47,12 +48,24 @@ pub(crate) struct Running {
     pub(crate) commons: Commons,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) view: Arc<ArcSwap<View>>,
-    pub(crate) runtime: Option<Runtime>,
+    pub(crate) spare: Spare,
+    /// Ends when nothing that may use its timers runs any more.
+    pub(crate) _runtime: Arc<RuntimeOwner>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        self.commons.pool.end();
+        self.spare.end();
+    }
+}
+
+/// The runtime of the kernel's own timers and tasks.
+pub(crate) struct RuntimeOwner(pub(crate) Option<Runtime>);
+
+impl Drop for RuntimeOwner {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
             // Not by dropping it: that waits for threads, which is an error inside a runtime.
             runtime.shutdown_background();
         }
@@ -198,7 +211,8 @@ impl Kernel {
 
     /// The plugins there are, by name.
     pub fn plugins(&self) -> Vec<PluginStatus> {
-        self.0.running.view.load().plugins.clone()
+        let view = self.0.running.view.load();
+        view.plugins.iter().map(Seen::status).collect()
     }
 
     /// The files of the plugin directory that are no plugins, or none that can run here.

@@ -21,9 +21,10 @@ use crate::{
     lifecycle::State,
     linked::Linked,
     spare::Spare,
-    status::{PluginStatus, Problem, RejectedFile},
+    status::{Problem, RejectedFile},
 };
 use actions::{Opened, Stopped};
+pub(crate) use record::Seen;
 use record::{Record, Wanted};
 pub use scan::ScanError;
 
@@ -77,7 +78,7 @@ pub(crate) enum Goal {
 /// What is seen from outside.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    pub(crate) plugins: Vec<PluginStatus>,
+    pub(crate) plugins: Vec<Seen>,
     pub(crate) rejected: Vec<RejectedFile>,
 }
 
@@ -271,7 +272,7 @@ impl Manager {
     }
 
     fn show(&self) {
-        let plugins = self.records.values().map(Record::status).collect();
+        let plugins = self.records.values().map(Record::seen).collect();
         self.view.store(Arc::new(View {
             plugins,
             rejected: self.rejected.clone(),

@@ -2,6 +2,7 @@
 //! takes its place.
 
 use std::{
+    any::Any,
     collections::VecDeque,
     future::Future,
     sync::{
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use async_task::Runnable;
+use async_task::{Runnable, Task};
 use parking_lot::{Condvar, Mutex};
 
 /// How long a thread may run one piece of work while others wait before another takes its place.
@@ -20,21 +21,23 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The most threads at once; beyond it work waits.
 const MOST: usize = 256;
 
-/// Runs futures on threads that may be blocked. Dropping the last handle ends it: what is
-/// queued is dropped, blocked threads end when they come back.
+/// Runs futures on threads that may be blocked, until it is ended.
 #[derive(Clone)]
-pub(crate) struct Pool(Arc<Owner>);
-
-struct Owner(Arc<Shared>);
+pub(crate) struct Pool(Arc<Shared>);
 
 struct Shared {
     wanted: usize,
+    /// For threads to come; gone at the end.
+    keep: Mutex<Option<Keep>>,
     state: Mutex<State>,
     /// Wakes a thread for work, or at the end.
     work: Condvar,
     /// Wakes the watcher when work waits for a thread.
     pressure: Condvar,
 }
+
+/// What has to be there as long as a thread may use it.
+pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -53,10 +56,12 @@ struct Worker {
 }
 
 impl Pool {
-    /// A pool of so many threads that are not blocked.
-    pub(crate) fn new(threads: usize) -> Self {
+    /// A pool of so many threads that are not blocked. Each holds `keep`, which the futures may
+    /// need as long as they are polled, until it ends.
+    pub(crate) fn new(threads: usize, keep: &Keep) -> Self {
         let shared = Arc::new(Shared {
             wanted: threads.max(1),
+            keep: Mutex::new(Some(keep.clone())),
             state: Mutex::default(),
             work: Condvar::new(),
             pressure: Condvar::new(),
@@ -66,40 +71,46 @@ impl Pool {
         }
         let watcher = shared.clone();
         spawn_thread("octa-pool-watch", move || watcher.watch());
-        Self(Arc::new(Owner(shared)))
+        Self(shared)
     }
 
-    /// Runs a future to its end.
-    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        let shared = Arc::downgrade(&self.0.0);
+    /// Runs a future until it ends or what is returned is dropped.
+    #[must_use = "dropping it ends the future"]
+    pub(crate) fn start(&self, future: impl Future<Output = ()> + Send + 'static) -> Task<()> {
+        let shared = Arc::downgrade(&self.0);
         let schedule = move |runnable| {
             if let Some(shared) = shared.upgrade() {
                 shared.schedule(runnable);
             }
         };
         let (runnable, task) = async_task::spawn(future, schedule);
-        task.detach();
         runnable.schedule();
+        task
     }
 
-    /// How many threads there are, blocked ones included.
-    #[cfg(test)]
-    fn threads(&self) -> usize {
-        self.0.0.state.lock().workers.len()
+    /// Runs a future to its end.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.start(future).detach();
     }
-}
 
-impl Drop for Owner {
-    fn drop(&mut self) {
+    /// Ends it: what is queued is dropped, blocked threads end when they come back.
+    pub(crate) fn end(&self) {
         let queue = {
             let mut state = self.0.state.lock();
             state.ended = true;
             std::mem::take(&mut state.queue)
         };
+        self.0.keep.lock().take();
         self.0.work.notify_all();
         self.0.pressure.notify_all();
         // Dropping what was queued may schedule others: not under the lock.
         drop(queue);
+    }
+
+    /// How many threads there are, blocked ones included.
+    #[cfg(test)]
+    fn threads(&self) -> usize {
+        self.0.state.lock().workers.len()
     }
 }
 
@@ -124,8 +135,11 @@ impl Shared {
     fn add_worker(this: &Arc<Self>, state: &mut State) {
         let worker = Arc::new(Worker::default());
         state.workers.push(worker.clone());
-        let shared = this.clone();
-        spawn_thread("octa-pool", move || shared.run(&worker));
+        let (shared, keep) = (this.clone(), this.keep.lock().clone());
+        spawn_thread("octa-pool", move || {
+            shared.run(&worker);
+            drop(keep);
+        });
     }
 
     fn run(&self, worker: &Arc<Worker>) {
@@ -217,9 +231,13 @@ mod tests {
 
     use super::*;
 
+    fn keep() -> Keep {
+        Arc::new(())
+    }
+
     #[test]
     fn blocked_threads_are_replaced() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, &keep());
         let (release, blocked) = mpsc::channel::<()>();
         pool.spawn(async move {
             let _ = blocked.recv();
@@ -235,13 +253,30 @@ mod tests {
 
     #[test]
     fn what_is_queued_is_dropped_at_the_end() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, &keep());
         let (tell, told) = mpsc::channel::<()>();
         pool.spawn(async move {
             std::future::pending::<()>().await;
             drop(tell);
         });
-        drop(pool);
+        pool.end();
         told.recv().expect_err("the future was dropped");
+    }
+
+    #[test]
+    fn what_is_kept_is_gone_after_the_last_thread() {
+        struct Tell(mpsc::Sender<()>);
+        impl Drop for Tell {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        let (tell, told) = mpsc::channel();
+        let keep: Keep = Arc::new(Mutex::new(Tell(tell)));
+        let pool = Pool::new(2, &keep);
+        drop(keep);
+        told.try_recv().expect_err("threads hold it");
+        pool.end();
+        told.recv().expect("the last one let it go");
     }
 }

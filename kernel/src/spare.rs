@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use crate::pool::spawn_thread;
+use crate::pool::{Keep, spawn_thread};
 
 /// How long an idle thread waits for more work.
 const KEPT: Duration = Duration::from_secs(10);
@@ -13,10 +13,9 @@ const KEPT: Duration = Duration::from_secs(10);
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Runs jobs, each on a thread of its own while it runs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Spare(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
@@ -26,6 +25,8 @@ struct Shared {
 struct State {
     jobs: Vec<Job>,
     idle: usize,
+    /// What jobs may need as long as they run; gone at the end.
+    keep: Option<Keep>,
 }
 
 /// The thread ended before the job did: the job panicked.
@@ -33,6 +34,24 @@ struct State {
 pub(crate) struct Lost;
 
 impl Spare {
+    /// Threads of which each holds `keep` until it ends.
+    pub(crate) fn new(keep: &Keep) -> Self {
+        let state = State {
+            keep: Some(keep.clone()),
+            ..State::default()
+        };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+        }))
+    }
+
+    /// Lets idle threads go.
+    pub(crate) fn end(&self) {
+        self.0.state.lock().keep = None;
+        self.0.work.notify_all();
+    }
+
     /// Runs `job`; the result can be awaited, or not.
     pub(crate) fn run<T: Send + 'static>(
         &self,
@@ -50,9 +69,12 @@ impl Spare {
             self.0.work.notify_one();
             return;
         }
+        let (shared, keep) = (self.0.clone(), state.keep.clone());
         drop(state);
-        let shared = self.0.clone();
-        spawn_thread("octa-spare", move || shared.serve());
+        spawn_thread("octa-spare", move || {
+            shared.serve();
+            drop(keep);
+        });
     }
 }
 
@@ -65,7 +87,7 @@ impl Shared {
 
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
-        if state.jobs.is_empty() {
+        if state.jobs.is_empty() && state.keep.is_some() {
             state.idle += 1;
             self.work.wait_for(&mut state, KEPT);
             state.idle -= 1;
@@ -86,9 +108,14 @@ mod tests {
 
     use super::*;
 
+    fn spare() -> Spare {
+        let keep: Keep = Arc::new(());
+        Spare::new(&keep)
+    }
+
     #[test]
     fn one_blocked_job_holds_up_no_other() {
-        let spare = Spare::default();
+        let spare = spare();
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let stuck = spare.run(move || {
             let _ = blocked.recv();
@@ -100,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told() {
-        let spare = Spare::default();
+        let spare = spare();
         block_on(spare.run(|| panic!("on purpose"))).expect_err("it panicked");
         assert_eq!(block_on(spare.run(|| 7)).expect("others run on"), 7);
     }

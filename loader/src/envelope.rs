@@ -29,6 +29,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
+    #[inline]
     pub(crate) fn as_abi(&self) -> abi::Envelope<'a> {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(abi::NO_DEADLINE);
         abi::Envelope {

@@ -46,6 +46,7 @@ impl Gate {
     }
 
     /// Goes in, if the gate is open.
+    #[inline]
     pub(crate) fn enter(&self) -> Option<Inside> {
         let inside = Inside(shard_of_this_thread());
         // Counted first and looked second: `close` stores first and counts second, so one of
@@ -58,6 +59,7 @@ impl Gate {
         None
     }
 
+    #[inline]
     pub(crate) fn leave(&self, inside: Inside) {
         self.shards[inside.0].0.fetch_sub(1, Ordering::SeqCst);
         if !self.open.load(Ordering::SeqCst) {
@@ -102,6 +104,7 @@ impl fmt::Debug for Gate {
     }
 }
 
+#[inline]
 fn shard_of_this_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

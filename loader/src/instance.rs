@@ -172,6 +172,7 @@ impl Instance {
     }
 
     /// Starts a call of the capability with this number in the manifest.
+    #[inline]
     pub fn call(
         &self,
         handler: u32,
@@ -183,17 +184,21 @@ impl Instance {
         let Some(inside) = shared.gate.enter() else {
             return self.not_open();
         };
-        let (envelope, payload) = (envelope.as_abi(), payload.as_abi());
+        let payload = payload.as_abi();
         let enter = shared.functions.call();
+        let mut slot = Slot::take();
+        // SAFETY: written just now, and the slot stays until the work is finished.
+        let envelope = unsafe { &*slot.write_envelope(envelope) };
         shared.begin(
             cx.waker(),
+            slot,
             Some(inside),
             None,
             |waker, slot, future, reply| {
                 enter(
                     shared.instance.0,
                     handler,
-                    &envelope,
+                    envelope,
                     &payload,
                     waker,
                     slot,
@@ -221,6 +226,7 @@ impl Instance {
         let enter = shared.functions.deliver();
         shared.begin(
             cx.waker(),
+            Slot::take(),
             Some(inside),
             Some(Box::new(batch)),
             |waker, slot, future, reply| {
@@ -293,18 +299,24 @@ impl Instance {
                 return std::pin::Pin::new(work).poll(cx);
             }
             let bytes = argument.as_abi();
-            let started = shared.begin(cx.waker(), None, None, |waker, slot, future, reply| {
-                enter(
-                    shared.instance.0,
-                    what,
-                    number,
-                    &bytes,
-                    waker,
-                    slot,
-                    future,
-                    reply,
-                )
-            });
+            let started = shared.begin(
+                cx.waker(),
+                Slot::take(),
+                None,
+                None,
+                |waker, slot, future, reply| {
+                    enter(
+                        shared.instance.0,
+                        what,
+                        number,
+                        &bytes,
+                        waker,
+                        slot,
+                        future,
+                        reply,
+                    )
+                },
+            );
             match started {
                 Started::Ready(outcome) => Poll::Ready(outcome),
                 Started::Pending(pending) => {
@@ -356,14 +368,15 @@ fn unavailable(plugin: &str) -> Error {
 
 impl Shared {
     /// Enters the plugin with a place for its future.
+    #[inline]
     fn begin(
         self: &Arc<Self>,
         waker: &Waker,
+        mut slot: Slot,
         inside: Option<Inside>,
         borrowed: Option<Box<dyn Any + Send>>,
         enter: impl FnOnce(&abi::Waker, &abi::Slot, &mut abi::Future, &mut abi::Reply) -> u32,
     ) -> Started {
-        let mut slot = Slot::take();
         let place = slot.as_abi();
         let mut future = no_future();
         let mut reply = empty_reply();

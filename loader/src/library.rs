@@ -180,6 +180,12 @@ fn check_layout(header: &LibHeader) -> Result<(), String> {
     let Some(found) = header.layout() else {
         return Err("the library carries no layout to check".to_owned());
     };
-    check_layout_compatibility_with_globals(Root_Ref::LAYOUT, found, &CheckingGlobals::new())
+    // Whichever side is newer may have more functions at the end of its tables, and the check
+    // wants the older one first.
+    let check = |older, newer| {
+        check_layout_compatibility_with_globals(older, newer, &CheckingGlobals::new())
+    };
+    check(Root_Ref::LAYOUT, found)
+        .or_else(|errors| check(found, Root_Ref::LAYOUT).map_err(|_| errors))
         .map_err(|errors| mismatch::describe(&errors))
 }

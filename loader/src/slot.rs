@@ -1,19 +1,35 @@
-//! Places for futures of plugins: blocks of one size, kept by the thread that used them last.
+//! Places for the work of plugins: where a future lies and the envelope it refers to. Blocks of
+//! one size, kept by the thread that used them last.
 
-use std::{alloc::Layout, cell::RefCell, fmt, mem::MaybeUninit};
+use std::{alloc::Layout, cell::RefCell, fmt, mem::MaybeUninit, slice, str};
 
 use octa_plugin_abi as abi;
 
+use crate::envelope::Envelope;
+
 /// How large a future may be to need no allocation of its own, in bytes.
-const SIZE: usize = 1024;
+const FUTURE: usize = 1024;
+/// How much text of an envelope needs no allocation of its own, in bytes.
+const TEXT: usize = 320;
 /// How many free places a thread keeps.
 const KEPT: usize = 8;
 
-#[repr(align(64))]
-struct Block(MaybeUninit<[u8; SIZE]>);
+#[repr(C, align(64))]
+struct Block {
+    envelope: MaybeUninit<abi::Envelope<'static>>,
+    text: MaybeUninit<[u8; TEXT]>,
+    future: Place,
+}
 
-/// A place for one future, at an address that stays.
-pub(crate) struct Slot(Box<Block>);
+#[repr(C, align(64))]
+struct Place(MaybeUninit<[u8; FUTURE]>);
+
+/// A place for one piece of work, at an address that stays.
+pub(crate) struct Slot {
+    block: Box<Block>,
+    /// The texts that did not fit.
+    long: Vec<Box<[u8]>>,
+}
 
 thread_local! {
     static FREE: RefCell<Vec<Slot>> = const { RefCell::new(Vec::new()) };
@@ -21,13 +37,30 @@ thread_local! {
 
 impl Slot {
     /// Takes a place, a used one if this thread has one.
+    #[inline]
     pub(crate) fn take() -> Self {
-        let kept = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-        kept.unwrap_or_else(|| Self(Box::new(Block(MaybeUninit::uninit()))))
+        let kept = FREE.try_with(|free| free.borrow_mut().pop());
+        kept.ok().flatten().unwrap_or_else(Self::new)
+    }
+
+    #[cold]
+    fn new() -> Self {
+        Self {
+            block: Box::new(Block {
+                envelope: MaybeUninit::uninit(),
+                text: MaybeUninit::uninit(),
+                future: Place(MaybeUninit::uninit()),
+            }),
+            long: Vec::new(),
+        }
     }
 
     /// Gives the place back to this thread.
-    pub(crate) fn give_back(self) {
+    #[inline]
+    pub(crate) fn give_back(mut self) {
+        if !self.long.is_empty() {
+            self.long = Vec::new();
+        }
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             if free.len() < KEPT {
@@ -36,18 +69,103 @@ impl Slot {
         });
     }
 
+    /// The place for a future.
+    #[inline]
     pub(crate) fn as_abi(&mut self) -> abi::Slot {
-        let layout = Layout::new::<Block>();
         abi::Slot {
-            data: self.0.0.as_mut_ptr().cast(),
-            size: SIZE,
-            align: layout.align(),
+            data: self.block.future.0.as_mut_ptr().cast(),
+            size: FUTURE,
+            align: Layout::new::<Place>().align(),
         }
+    }
+
+    /// Copies an envelope and what it refers to, for as long as this slot is not given back.
+    #[inline]
+    pub(crate) fn write_envelope(
+        &mut self,
+        envelope: &Envelope<'_>,
+    ) -> *const abi::Envelope<'static> {
+        let mut free = 0;
+        let copied = Envelope {
+            remaining: envelope.remaining,
+            correlation: envelope.correlation,
+            attempt: envelope.attempt,
+            caller: self.copy_text(envelope.caller, &mut free),
+            chain: self.copy_text(envelope.chain, &mut free),
+            trace: self.copy_text(envelope.trace, &mut free),
+            routing_key: self.copy_text(envelope.routing_key, &mut free),
+            idempotency_key: self.copy_text(envelope.idempotency_key, &mut free),
+            headers: self.copy(envelope.headers, &mut free),
+        };
+        self.block.envelope.write(copied.as_abi())
+    }
+
+    #[inline]
+    fn copy_text(&mut self, text: &str, free: &mut usize) -> &'static str {
+        if text.is_empty() {
+            return "";
+        }
+        let copy = self.copy(text.as_bytes(), free);
+        // SAFETY: a copy of a str.
+        unsafe { str::from_utf8_unchecked(copy) }
+    }
+
+    /// Copies bytes behind those that lie there already, up to `free`.
+    ///
+    /// The lifetime is a promise of this file: the copy lies in a box that this slot holds until
+    /// it is given back, and nothing of it is handed out but through `write_envelope`.
+    #[inline]
+    fn copy(&mut self, bytes: &[u8], free: &mut usize) -> &'static [u8] {
+        if bytes.is_empty() {
+            return &[];
+        }
+        if bytes.len() > TEXT - *free {
+            return self.copy_long(bytes);
+        }
+        // SAFETY: `free + bytes.len()` is at most the size of the text.
+        let place = unsafe { self.block.text.as_mut_ptr().cast::<u8>().add(*free) };
+        // SAFETY: the place has room, and nothing else lies behind `free`.
+        unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        *free += bytes.len();
+        // SAFETY: written just now; see above for how long.
+        unsafe { slice::from_raw_parts(place, bytes.len()) }
+    }
+
+    #[cold]
+    fn copy_long(&mut self, bytes: &[u8]) -> &'static [u8] {
+        self.long.push(bytes.into());
+        let copy = self.long.last().map_or(&[][..], |long| long);
+        // SAFETY: a box does not move its content; see `copy` for how long.
+        unsafe { slice::from_raw_parts(copy.as_ptr(), copy.len()) }
     }
 }
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Slot")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envelopes_of_any_length_are_kept() {
+        let mut slot = Slot::take();
+        let key = "k".repeat(1000);
+        let envelope = Envelope {
+            caller: "lamps",
+            chain: "00000001",
+            idempotency_key: &key,
+            headers: b"{}",
+            ..Envelope::default()
+        };
+        let written = slot.write_envelope(&envelope);
+        // SAFETY: written just now, and the slot is there.
+        let read = Envelope::from_abi(unsafe { &*written });
+        assert_eq!((read.caller, read.chain), ("lamps", "00000001"));
+        assert_eq!((read.idempotency_key, read.headers), (&*key, &b"{}"[..]));
+        slot.give_back();
     }
 }

@@ -124,7 +124,9 @@ impl Drop for Work {
 impl Cell {
     /// Whether there is work left; being polled counts.
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.running.try_lock().is_none_or(|running| running.is_some())
+        self.running
+            .try_lock()
+            .is_none_or(|running| running.is_some())
     }
 
     /// Ends the work where it stands and tells who waits for it. False if it is being polled

@@ -1,25 +1,42 @@
 //! The circumstances of the call, event or task that author's code runs in.
 
 use std::{
-    fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use octa_plugin_abi::{self as abi, RStr};
+use octa_plugin_abi::{self as abi, RSlice, RStr};
 
-/// The longest plugin name, in bytes; also how much of a call chain is kept in place.
-const IN_PLACE: usize = 64;
-
-/// What is known of the call that is being handled. Copied out of the envelope, because a
-/// future may outlive it; without an allocation unless rare fields are used.
-#[derive(Debug, Clone)]
+/// What is known of the call that is being handled.
+///
+/// While it is handled it refers to the host's envelope, which costs nothing; a clone, which
+/// may outlive the call, owns what it says.
+#[derive(Debug)]
 pub(crate) struct CallInfo {
+    source: Source,
     deadline: Deadline,
-    correlation: u128,
-    attempt: u32,
-    caller: Inline,
-    chain: Inline,
-    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Nothing called: a task, `start`, `stop`.
+    Nobody,
+    Call(CallEnvelope),
+    Event {
+        correlation: u128,
+        attempt: u32,
+        source: RStr<'static>,
+    },
+    Owned(Arc<Owned>),
+}
+
+/// The envelope of the call that is being handled.
+struct CallEnvelope(&'static abi::Envelope<'static>);
+
+impl std::fmt::Debug for CallEnvelope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CallEnvelope(from `{}`)", self.0.caller)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +47,12 @@ enum Deadline {
     At(Instant),
 }
 
+/// What an envelope refers to, owned.
 #[derive(Debug, Clone, Default)]
-struct Rare {
+struct Owned {
+    correlation: u128,
+    attempt: u32,
+    caller: String,
     chain: String,
     trace: String,
     routing_key: String,
@@ -43,34 +64,40 @@ impl CallInfo {
     /// The circumstances of what no call started: a task, `start`, `stop`.
     pub(crate) const fn none() -> Self {
         Self {
+            source: Source::Nobody,
             deadline: Deadline::None,
-            correlation: 0,
-            attempt: 0,
-            caller: Inline::empty(),
-            chain: Inline::empty(),
-            rare: None,
         }
     }
 
     /// The circumstances of a call whose handler cannot wait: reads no clock.
-    pub(crate) fn synchronous(envelope: &abi::Envelope<'_>) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// The envelope is as `abi::PluginFunctions::call` describes it, and the result, unlike its
+    /// clones, ends before the call does.
+    pub(crate) unsafe fn synchronous(envelope: &abi::Envelope<'_>) -> Self {
         let deadline = match envelope.remaining_nanos {
             abi::NO_DEADLINE => Deadline::None,
             nanos => Deadline::Remaining(nanos),
         };
+        // SAFETY: only the lifetime changes, and the caller promises to keep to the true one.
+        let envelope = unsafe {
+            std::mem::transmute::<&abi::Envelope<'_>, &'static abi::Envelope<'static>>(envelope)
+        };
         Self {
+            source: Source::Call(CallEnvelope(envelope)),
             deadline,
-            correlation: correlation(envelope.correlation_high, envelope.correlation_low),
-            attempt: envelope.attempt,
-            caller: Inline::new(envelope.caller.as_str()),
-            chain: Inline::new(envelope.chain.as_str()),
-            rare: Rare::of(envelope),
         }
     }
 
     /// The circumstances of a call whose handler may wait.
-    pub(crate) fn asynchronous(envelope: &abi::Envelope<'_>) -> Self {
-        let mut info = Self::synchronous(envelope);
+    ///
+    /// # Safety
+    ///
+    /// As [`synchronous`](Self::synchronous).
+    pub(crate) unsafe fn asynchronous(envelope: &abi::Envelope<'_>) -> Self {
+        // SAFETY: the caller's promise.
+        let mut info = unsafe { Self::synchronous(envelope) };
         if let Deadline::Remaining(nanos) = info.deadline {
             let at = Instant::now().checked_add(Duration::from_nanos(nanos));
             info.deadline = at.map_or(Deadline::None, Deadline::At);
@@ -79,32 +106,60 @@ impl CallInfo {
     }
 
     /// The circumstances of an event.
-    pub(crate) fn event(event: &abi::Event<'_>) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// The event is as `abi::PluginFunctions::deliver` describes it, and the result, unlike its
+    /// clones, ends before the delivery does.
+    pub(crate) unsafe fn event(event: &abi::Event<'_>) -> Self {
+        // SAFETY: only the lifetime changes, and the caller promises to keep to the true one.
+        let source = unsafe { std::mem::transmute::<RStr<'_>, RStr<'static>>(event.source) };
         Self {
-            correlation: correlation(event.correlation_high, event.correlation_low),
-            attempt: event.attempt,
-            caller: Inline::new(event.source.as_str()),
-            ..Self::none()
+            source: Source::Event {
+                correlation: join(event.correlation_high, event.correlation_low),
+                attempt: event.attempt,
+                source,
+            },
+            deadline: Deadline::None,
         }
     }
 
     pub(crate) fn caller(&self) -> &str {
-        self.caller.as_str()
+        match &self.source {
+            Source::Nobody => "",
+            Source::Call(CallEnvelope(envelope)) => envelope.caller.as_str(),
+            Source::Event { source, .. } => source.as_str(),
+            Source::Owned(owned) => &owned.caller,
+        }
     }
 
     pub(crate) fn correlation(&self) -> u128 {
-        self.correlation
+        match &self.source {
+            Source::Nobody => 0,
+            Source::Call(CallEnvelope(envelope)) => {
+                join(envelope.correlation_high, envelope.correlation_low)
+            }
+            Source::Event { correlation, .. } => *correlation,
+            Source::Owned(owned) => owned.correlation,
+        }
     }
 
     pub(crate) fn attempt(&self) -> u32 {
-        self.attempt
+        match &self.source {
+            Source::Nobody => 0,
+            Source::Call(CallEnvelope(envelope)) => envelope.attempt,
+            Source::Event { attempt, .. } => *attempt,
+            Source::Owned(owned) => owned.attempt,
+        }
     }
 
     pub(crate) fn idempotency_key(&self) -> Option<&str> {
-        self.rare
-            .as_ref()
-            .map(|r| r.idempotency_key.as_str())
-            .filter(|key| !key.is_empty())
+        let key = match &self.source {
+            Source::Call(CallEnvelope(envelope)) => envelope.idempotency_key.as_str(),
+            Source::Owned(owned) => &owned.idempotency_key,
+            Source::Nobody | Source::Event { .. } => "",
+        };
+        Some(key).filter(|key| !key.is_empty())
     }
 
     /// The time left, if there is a deadline.
@@ -119,123 +174,102 @@ impl CallInfo {
     /// The same circumstances with at most `limit` left.
     pub(crate) fn limited(&self, limit: Duration) -> Self {
         let left = self.remaining().map_or(limit, |left| left.min(limit));
-        let mut info = self.clone();
-        info.deadline = Instant::now()
-            .checked_add(left)
-            .map_or(Deadline::None, Deadline::At);
-        info
+        let at = Instant::now().checked_add(left);
+        Self {
+            deadline: at.map_or(Deadline::None, Deadline::At),
+            ..self.clone()
+        }
     }
 
     /// The same circumstances with an idempotency key.
     pub(crate) fn with_idempotency_key(&self, key: &str) -> Self {
-        let mut info = self.clone();
-        info.rare.get_or_insert_default().idempotency_key = key.to_owned();
-        info
+        self.changed(|owned| owned.idempotency_key = key.to_owned())
     }
 
     /// The same circumstances with a routing key.
     pub(crate) fn with_routing_key(&self, key: &str) -> Self {
-        let mut info = self.clone();
-        info.rare.get_or_insert_default().routing_key = key.to_owned();
-        info
+        self.changed(|owned| owned.routing_key = key.to_owned())
     }
 
-    /// The host's own notation of who waits for this call, handed back unchanged.
-    fn chain(&self) -> RStr<'_> {
-        let long = self.rare.as_ref().map_or("", |r| &r.chain);
-        if long.is_empty() {
-            self.chain.as_str().into()
-        } else {
-            long.into()
+    fn changed(&self, change: impl FnOnce(&mut Owned)) -> Self {
+        let mut owned = self.own();
+        change(&mut owned);
+        Self {
+            source: Source::Owned(Arc::new(owned)),
+            deadline: self.deadline,
         }
     }
 
+    fn own(&self) -> Owned {
+        if let Source::Owned(owned) = &self.source {
+            return Owned::clone(owned);
+        }
+        let envelope = self.envelope();
+        let text = |text: RStr<'_>| text.as_str().to_owned();
+        Owned {
+            correlation: self.correlation(),
+            attempt: envelope.attempt,
+            caller: text(envelope.caller),
+            chain: text(envelope.chain),
+            trace: text(envelope.trace),
+            routing_key: text(envelope.routing_key),
+            idempotency_key: text(envelope.idempotency_key),
+            headers: envelope.headers.to_vec(),
+        }
+    }
+
+    /// The envelope of what is asked while this is handled.
     pub(crate) fn envelope(&self) -> abi::Envelope<'_> {
         let remaining = self.remaining().map(|d| u64::try_from(d.as_nanos()));
-        let rare = self.rare.as_deref();
-        let text = |pick: fn(&Rare) -> &String| rare.map_or("", |r| pick(r).as_str()).into();
-        abi::Envelope {
-            remaining_nanos: remaining.map_or(abi::NO_DEADLINE, |r| r.unwrap_or(abi::NO_DEADLINE)),
-            correlation_high: (self.correlation >> 64) as u64,
-            correlation_low: self.correlation as u64,
-            attempt: self.attempt,
+        let remaining_nanos = remaining.map_or(abi::NO_DEADLINE, |r| r.unwrap_or(abi::NO_DEADLINE));
+        let correlation = self.correlation();
+        let nobodys = abi::Envelope {
+            remaining_nanos,
+            correlation_high: (correlation >> 64) as u64,
+            correlation_low: correlation as u64,
+            attempt: self.attempt(),
             content_type: abi::content_type::JSON,
-            caller: self.caller.as_str().into(),
-            chain: self.chain(),
-            trace: text(|r| &r.trace),
-            routing_key: text(|r| &r.routing_key),
-            idempotency_key: text(|r| &r.idempotency_key),
-            headers: rare.map_or(&[][..], |r| &r.headers).into(),
-        }
-    }
-}
-
-impl Rare {
-    fn of(envelope: &abi::Envelope<'_>) -> Option<Box<Self>> {
-        let long_chain = envelope.chain.len() > IN_PLACE;
-        let texts = [
-            if long_chain {
-                envelope.chain
-            } else {
-                RStr::empty()
+            caller: self.caller().into(),
+            chain: RStr::empty(),
+            trace: RStr::empty(),
+            routing_key: RStr::empty(),
+            idempotency_key: RStr::empty(),
+            headers: RSlice::EMPTY,
+        };
+        match &self.source {
+            Source::Nobody | Source::Event { .. } => nobodys,
+            Source::Call(CallEnvelope(envelope)) => abi::Envelope {
+                remaining_nanos,
+                ..**envelope
             },
-            envelope.trace,
-            envelope.routing_key,
-            envelope.idempotency_key,
-        ];
-        if texts.iter().all(|text| text.is_empty()) && envelope.headers.is_empty() {
-            return None;
+            Source::Owned(owned) => abi::Envelope {
+                chain: owned.chain.as_str().into(),
+                trace: owned.trace.as_str().into(),
+                routing_key: owned.routing_key.as_str().into(),
+                idempotency_key: owned.idempotency_key.as_str().into(),
+                headers: owned.headers.as_slice().into(),
+                ..nobodys
+            },
         }
-        let [chain, trace, routing_key, idempotency_key] = texts.map(|t| t.as_str().to_owned());
-        let headers = envelope.headers.to_vec();
-        Some(Box::new(Self {
-            chain,
-            trace,
-            routing_key,
-            idempotency_key,
-            headers,
-        }))
     }
 }
 
-fn correlation(high: u64, low: u64) -> u128 {
-    (u128::from(high) << 64) | u128::from(low)
-}
-
-/// A short text in place, so that keeping it allocates nothing.
-#[derive(Clone, Copy)]
-struct Inline {
-    length: u8,
-    bytes: [u8; IN_PLACE],
-}
-
-impl Inline {
-    const fn empty() -> Self {
+impl Clone for CallInfo {
+    fn clone(&self) -> Self {
+        let source = match &self.source {
+            Source::Nobody => Source::Nobody,
+            Source::Owned(owned) => Source::Owned(owned.clone()),
+            Source::Call(_) | Source::Event { .. } => Source::Owned(Arc::new(self.own())),
+        };
         Self {
-            length: 0,
-            bytes: [0; IN_PLACE],
+            source,
+            deadline: self.deadline,
         }
-    }
-
-    /// Cuts off what does not fit.
-    fn new(text: &str) -> Self {
-        let kept = &text[..text.floor_char_boundary(IN_PLACE)];
-        let mut this = Self::empty();
-        this.bytes[..kept.len()].copy_from_slice(kept.as_bytes());
-        this.length = kept.len() as u8;
-        this
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.length)])
-            .expect("copied from a str at a character boundary")
     }
 }
 
-impl fmt::Debug for Inline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
-    }
+fn join(high: u64, low: u64) -> u128 {
+    (u128::from(high) << 64) | u128::from(low)
 }
 
 #[cfg(test)]
@@ -243,21 +277,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envelope_survives_the_way() {
-        let info = CallInfo::none()
-            .with_idempotency_key("once")
-            .with_routing_key("lamp_1");
-        let copy = CallInfo::asynchronous(&info.envelope());
+    fn a_clone_owns_what_the_envelope_said() {
+        let copy = {
+            let first = CallInfo::none()
+                .with_idempotency_key("once")
+                .with_routing_key("lamp_1");
+            let envelope = first.envelope();
+            // SAFETY: dropped before the envelope is.
+            let handled = unsafe { CallInfo::asynchronous(&envelope) };
+            handled.clone()
+        };
         assert_eq!(copy.idempotency_key(), Some("once"));
         assert_eq!(copy.envelope().routing_key.as_str(), "lamp_1");
         assert_eq!(copy.remaining(), None);
         let limited = copy.limited(Duration::from_secs(3));
         assert!(limited.remaining().expect("limited") <= Duration::from_secs(3));
-    }
-
-    #[test]
-    fn long_names_are_cut_at_a_character() {
-        let name = Inline::new(&"ж".repeat(40));
-        assert_eq!(name.as_str().chars().count(), 32);
     }
 }

@@ -54,12 +54,17 @@ fn forget_safely(payload: Box<dyn Any + Send>) {
 
 /// Marks that the kernel polls on this thread, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct InPoll;
+pub(crate) struct InPoll {
+    /// This thread's count: finding a thread-local of a library twice would cost a call each.
+    polls: *const Cell<u32>,
+}
 
 impl InPoll {
     pub(crate) fn enter() -> Self {
-        POLLS.with(|polls| polls.set(polls.get() + 1));
-        Self
+        POLLS.with(|polls| {
+            polls.set(polls.get() + 1);
+            Self { polls }
+        })
     }
 
     /// Whether this thread is inside a poll of the kernel, where blocking is an error.
@@ -70,7 +75,10 @@ impl InPoll {
 
 impl Drop for InPoll {
     fn drop(&mut self) {
-        POLLS.with(|polls| polls.set(polls.get() - 1));
+        // SAFETY: the pointer keeps this value on its thread, whose thread-local needs no
+        // destructor and so is there as long as the thread is.
+        let polls = unsafe { &*self.polls };
+        polls.set(polls.get() - 1);
     }
 }
 

@@ -30,6 +30,7 @@ unsafe impl Sync for Payload {}
 
 impl Payload {
     /// The payload of no bytes; allocates nothing.
+    #[inline]
     pub const fn empty() -> Self {
         Self(abi::Buffer {
             data: NonNull::dangling().as_ptr(),
@@ -71,6 +72,7 @@ impl Payload {
     }
 
     /// The bytes.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: `data` points at `length` initialised bytes that stay as they are while this
         // handle exists; dangling only with length 0.
@@ -78,6 +80,7 @@ impl Payload {
     }
 
     #[doc(hidden)]
+    #[inline]
     pub fn as_abi(&self) -> abi::Bytes<'_> {
         abi::Bytes {
             bytes: self.as_slice().into(),
@@ -86,6 +89,7 @@ impl Payload {
     }
 
     #[doc(hidden)]
+    #[inline]
     pub fn into_abi(self) -> abi::Buffer {
         let this = ManuallyDrop::new(self);
         abi::Buffer {
@@ -102,6 +106,7 @@ impl Payload {
     /// `buffer` is a handle as `abi::Buffer` describes it, and its reference is the caller's
     /// to give.
     #[doc(hidden)]
+    #[inline]
     pub unsafe fn from_abi(buffer: abi::Buffer) -> Self {
         Self(buffer)
     }
@@ -127,6 +132,7 @@ impl Payload {
 }
 
 impl Clone for Payload {
+    #[inline]
     fn clone(&self) -> Self {
         // SAFETY: this handle keeps its block alive.
         if let Some(owner) = unsafe { self.0.owner.as_ref() } {
@@ -141,6 +147,7 @@ impl Clone for Payload {
 }
 
 impl Drop for Payload {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: this handle keeps its block alive until `release`.
         if let Some(owner) = unsafe { self.0.owner.as_ref() } {

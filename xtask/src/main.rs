@@ -3,6 +3,7 @@
 
 mod workspace;
 
+mod bench;
 mod ci;
 mod demo;
 mod licences;
@@ -29,6 +30,8 @@ enum Chore {
     Test,
     /// Runs every check: format, lints, documentation, licences, tests.
     Ci,
+    /// Measures the kernel beside the floor of each thing it does.
+    Bench(bench::Options),
     /// Shows the optional tools that tests use, and where they come from.
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
@@ -51,6 +54,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Demo(options) => return demo::run(&workspace, &options),
         Chore::Test => suite::run(&workspace)?,
         Chore::Ci => ci::run(&workspace)?,
+        Chore::Bench(options) => bench::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
     }

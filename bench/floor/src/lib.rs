@@ -18,7 +18,7 @@ use libloading::Library;
 /// What the library offers.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
-#[sabi(kind(Prefix(prefix_ref = Table_Ref)))]
+#[sabi(kind(Prefix(prefix_ref = TableRef)))]
 #[sabi(missing_field(panic))]
 pub struct Table {
     /// Copies the bytes into a vector of its own.
@@ -32,13 +32,13 @@ extern "C" fn echo(bytes: RSlice<'_, u8>) -> RVec<u8> {
 
 /// The table of this library.
 #[unsafe(export_name = "octa_bench_table")]
-pub extern "C" fn table() -> Table_Ref {
+pub extern "C" fn table() -> TableRef {
     Table { echo }.leak_into_prefix()
 }
 
 /// The library, opened.
 pub struct Floor {
-    table: Table_Ref,
+    table: TableRef,
     /// Keeps the functions of the table where they are.
     _library: Library,
 }
@@ -53,7 +53,7 @@ impl Floor {
         // SAFETY: the library is this crate, which runs nothing when it is opened.
         let library = unsafe { Library::new(path) }?;
         // SAFETY: `table` above is what this crate exports under the name.
-        let table = unsafe { library.get::<extern "C" fn() -> Table_Ref>("octa_bench_table") }?;
+        let table = unsafe { library.get::<extern "C" fn() -> TableRef>("octa_bench_table") }?;
         let table = table();
         Ok(Self {
             table,

@@ -164,7 +164,7 @@ impl Manager {
         let followed = health
             .clone()
             .follow(instance.clone(), core.commons.clock.clone());
-        core.commons.pool.spawn(followed);
+        record.following = Some(core.commons.pool.start(followed));
         core.commons
             .services
             .register(&instance, &manifest, &health);
@@ -180,6 +180,7 @@ impl Manager {
         if let Some(instance) = &record.instance {
             instance.close();
         }
+        record.following = None;
         for subscription in record.subscriptions.drain(..) {
             subscription.close();
         }

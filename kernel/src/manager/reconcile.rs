@@ -41,7 +41,13 @@ impl Manager {
         for (name, step) in steps {
             match step {
                 Step::Open => self.begin(&name, Doing::Opening),
-                Step::Start => self.begin(&name, Doing::Starting),
+                Step::Start => {
+                    if self.records[&name].state == State::Blocked {
+                        // What was missing is there.
+                        self.enter(&name, State::Loaded, Vec::new());
+                    }
+                    self.begin(&name, Doing::Starting);
+                }
                 Step::Stop => self.begin(&name, Doing::Stopping),
                 Step::Close => self.begin(&name, Doing::Closing),
                 Step::Block(problems) => self.enter(&name, State::Blocked, problems),

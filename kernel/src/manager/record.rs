@@ -37,6 +37,8 @@ pub(super) struct Record {
     pub(super) facilities: Option<Arc<Facilities>>,
     pub(super) subscriptions: Vec<SubscriptionHandle>,
     pub(super) health: Option<Arc<Health>>,
+    /// Asks for the health, until it is dropped.
+    pub(super) following: Option<async_task::Task<()>>,
 }
 
 /// Where a plugin comes from.
@@ -101,12 +103,14 @@ impl Record {
         Member::new(&self.manifest, standing)
     }
 
-    pub(super) fn status(&self) -> PluginStatus {
+    /// How it is seen from outside.
+    pub(super) fn seen(&self) -> Seen {
         let hash = match &self.source {
             Source::File(inspection) => Some(inspection.hash.to_string()),
             Source::Linked(_) => None,
         };
-        PluginStatus {
+        let capabilities = self.manifest.capabilities.iter();
+        let status = PluginStatus {
             name: self.manifest.name.clone(),
             version: self.manifest.version.to_string(),
             state: self.state,
@@ -115,19 +119,38 @@ impl Record {
             hash,
             since: u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX),
             problems: self.problems.clone(),
-            health: self
-                .health
-                .as_ref()
-                .filter(|_| self.state == State::Started)
-                .map(|h| h.get()),
-            capabilities: self
-                .manifest
-                .capabilities
-                .iter()
-                .map(|c| c.name.clone())
-                .collect(),
+            capabilities: capabilities.map(|c| c.name.clone()).collect(),
+            health: None,
+            subscriptions: Vec::new(),
+            unfinished: 0,
+        };
+        let health = self.health.clone();
+        Seen {
+            status,
+            health: health.filter(|_| self.state == State::Started),
+            subscriptions: self.subscriptions.clone(),
+            instance: self.instance.clone(),
+        }
+    }
+}
+
+/// A plugin in the state it last came into, and where its numbers are read.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    status: PluginStatus,
+    health: Option<Arc<Health>>,
+    subscriptions: Vec<SubscriptionHandle>,
+    instance: Option<Instance>,
+}
+
+impl Seen {
+    /// Its status with the numbers of now.
+    pub(crate) fn status(&self) -> PluginStatus {
+        PluginStatus {
+            health: self.health.as_ref().map(|health| health.get()),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
             unfinished: self.instance.as_ref().map_or(0, Instance::unfinished),
+            ..self.status.clone()
         }
     }
 }

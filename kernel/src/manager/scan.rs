@@ -7,8 +7,8 @@ use std::{
 };
 
 use octa_loader::{
-    DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, Placement, discover,
-    inspect,
+    DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, Placement, Refusal,
+    discover, inspect,
 };
 use thiserror::Error;
 
@@ -144,6 +144,7 @@ impl Manager {
             facilities: None,
             subscriptions: Vec::new(),
             health: None,
+            following: None,
         }
     }
 }
@@ -199,6 +200,10 @@ fn accept(path: &Path, rules: FileRules) -> Result<Inspection, Problem> {
     let verdict = inspection.verdict(&HostFacts::in_process(octa_loader::ABI_MAJOR));
     verdict.map_err(|refusal| {
         let problem = Problem::from_error("rejected", &refusal, refusal.hint());
+        if matches!(refusal, Refusal::OtherMachine { .. }) {
+            // It names the file already.
+            return problem;
+        }
         let message = format!("file `{}`: {}", path.display(), problem.message);
         Problem { message, ..problem }
     })?;

@@ -41,6 +41,7 @@ enum Waited {
 
 impl Services {
     /// Begins a call and goes on with it as far as it comes.
+    #[inline]
     pub(crate) fn begin(
         &self,
         route: &Route,
@@ -69,6 +70,7 @@ impl Services {
 
     /// Begins with the provider whose turn it is, or the next one that lets calls in; one that
     /// says it is dead is asked only if there is no other.
+    #[inline]
     fn choose(
         &self,
         route: &Route,
@@ -97,6 +99,7 @@ impl Services {
     }
 
     /// Enters a provider; an error says that it let nothing in.
+    #[inline]
     fn enter(
         &self,
         route: &Route,

@@ -130,6 +130,7 @@ impl Route {
     }
 
     /// Whose turn it is among `count` providers: each thread goes round by itself.
+    #[inline]
     pub(super) fn turn(&self, count: usize) -> usize {
         if count < 2 {
             return 0;

@@ -1,7 +1,8 @@
 //! Turns the pages that `abi_stable` prints of a layout mismatch into a few lines.
 
-use octa_plugin_abi::abi_stable::abi_stability::abi_checking::{
-    AbiInstability, AbiInstabilityErrors,
+use octa_plugin_abi::abi_stable::{
+    abi_stability::abi_checking::{AbiInstability, AbiInstabilityErrors},
+    type_layout::TLFieldOrFunction,
 };
 
 /// How many differences are told.
@@ -14,10 +15,13 @@ pub(super) fn describe(errors: &AbiInstabilityErrors) -> String {
     let mut lines = Vec::new();
     let mut more = 0;
     for error in &errors.errors {
-        let place = error.stack_trace.last().map_or_else(
-            || "the root module".to_owned(),
-            |entry| format!("`{}`", first_line(&entry.expected.to_string())),
-        );
+        let place = match error.stack_trace.last().map(|entry| &entry.expected) {
+            None => "the root module".to_owned(),
+            Some(TLFieldOrFunction::Field(field)) => format!("`{}`", field.full_type()),
+            Some(TLFieldOrFunction::Function(function)) => {
+                format!("`{}`", first_line(&function.to_string()))
+            }
+        };
         for difference in &error.errs {
             if lines.len() < TOLD {
                 lines.push(cut(&format!("{place}: {}", name(difference))));

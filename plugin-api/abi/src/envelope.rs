@@ -21,7 +21,7 @@ pub mod content_type {
     pub const NAMED: u32 = 2;
 }
 
-/// The circumstances of a call. Valid until the function it is passed to returns.
+/// The circumstances of a call.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct Envelope<'a> {

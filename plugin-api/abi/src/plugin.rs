@@ -85,7 +85,8 @@ pub struct PluginFunctions {
     /// * **when** between `START` and `STOP`.
     /// * **where** any thread of the host; of a capability that is `blocking`, one that may
     ///   be blocked. Also several at once.
-    /// * **whose** the envelope and payload stay the host's, for the duration of this call.
+    /// * **whose** the envelope, with all that it refers to, stays the host's until the reply is
+    ///   written or the future dropped; the payload for the duration of this function.
     pub call: extern "C" fn(
         instance: *const (),
         handler: u32,

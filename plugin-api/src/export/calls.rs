@@ -1,6 +1,6 @@
 //! Calls: from the handler's number to the author's function and back.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use octa_plugin_abi as abi;
 
@@ -9,6 +9,7 @@ use crate::{
     Context, Payload,
     block_on::block_on,
     call::CallInfo,
+    context::Identity,
     error::Result,
     guard::{InPoll, guarded},
     io::{Input, Output},
@@ -24,7 +25,7 @@ pub type CallHandler<T> = fn(&'static T, Call<'_>) -> u32;
     reason = "pointers of the host, gone when it returns"
 )]
 pub struct Call<'a> {
-    bind: &'a dyn Fn(CallInfo) -> Context,
+    identity: &'static Arc<Identity>,
     envelope: &'a abi::Envelope<'a>,
     payload: &'a abi::Bytes<'a>,
     desk: Desk<'a>,
@@ -45,7 +46,7 @@ impl Call<'_> {
 
     /// Handles it by a function that reads the bytes where they lie.
     pub fn ready_bytes<O: Output>(self, handler: impl FnOnce(&Context, &[u8]) -> Result<O>) -> u32 {
-        let ctx = (self.bind)(CallInfo::synchronous(self.envelope));
+        let ctx = self.synchronous();
         let bytes = self.payload.bytes.as_slice();
         let result = guarded(|| {
             let _inside = InPoll::enter();
@@ -80,7 +81,7 @@ impl Call<'_> {
         O: Output,
         F: Future<Output = Result<O>> + Send,
     {
-        let ctx = (self.bind)(CallInfo::asynchronous(self.envelope));
+        let ctx = self.asynchronous();
         let started = guarded(|| Ok(handler(ctx, input(self.payload)?)));
         match started.and_then(|started| started) {
             Ok(future) => self
@@ -90,12 +91,29 @@ impl Call<'_> {
         }
     }
 
+    /// A context for a handler that cannot wait.
+    fn synchronous(&self) -> Context {
+        // SAFETY: the handler gets a reference, and has returned before the call is answered.
+        let info = unsafe { CallInfo::synchronous(self.envelope) };
+        // SAFETY: the instance outlives its handlers.
+        unsafe { Context::borrowed(self.identity, info) }
+    }
+
+    /// A context for a future.
+    fn asynchronous(&self) -> Context {
+        // SAFETY: the future owns the context, lends it to the author's own, and ends before the
+        // call is answered or with it.
+        let info = unsafe { CallInfo::asynchronous(self.envelope) };
+        // SAFETY: the instance outlives its futures.
+        unsafe { Context::borrowed(self.identity, info) }
+    }
+
     fn handle<I, O>(self, handler: impl FnOnce(&Context, I) -> Result<O>) -> u32
     where
         I: Input,
         O: Output,
     {
-        let ctx = (self.bind)(CallInfo::synchronous(self.envelope));
+        let ctx = self.synchronous();
         let result = guarded(|| handler(&ctx, input(self.payload)?)?.into_payload());
         self.desk.ready(result.and_then(|result| result).into())
     }
@@ -130,11 +148,11 @@ pub(super) extern "C" fn call<T: Exported>(
     let Some(handle) = T::CALLS.get(handler as usize) else {
         return desk.ready(no_handler("capability", handler));
     };
-    let bind = |info| instance.context(info);
+    let identity = &instance.identity;
     handle(
         &instance.tentacle,
         Call {
-            bind: &bind,
+            identity,
             envelope,
             payload,
             desk,

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -13,6 +14,7 @@ use crate::{
     Context, Payload,
     block_on::block_on,
     call::CallInfo,
+    context::Identity,
     error::Result,
     guard::{InPoll, guarded},
     subscription::{Event, FromEvent},
@@ -28,13 +30,10 @@ pub type DeliveryHandler<T> = fn(&'static T, Delivery<'_>) -> u32;
     reason = "pointers of the host, gone when it returns"
 )]
 pub struct Delivery<'a> {
-    binder: Binder,
+    identity: &'static Arc<Identity>,
     events: Events,
     desk: Desk<'a>,
 }
-
-/// Makes contexts for the instance that is delivered to.
-type Binder = Box<dyn Fn(CallInfo) -> Context + Send>;
 
 /// The events of a batch, which stay until its future is ready or dropped.
 struct Events(&'static [abi::Event<'static>]);
@@ -43,10 +42,16 @@ struct Events(&'static [abi::Event<'static>]);
 unsafe impl Send for Events {}
 
 impl Events {
-    fn get(&self, index: usize) -> Option<(CallInfo, Event)> {
+    /// An event, and a context for its handler.
+    fn get(&self, index: usize, identity: &'static Arc<Identity>) -> Option<(Context, Event)> {
         let event = self.0.get(index)?;
+        // SAFETY: the handler ends before the delivery does, and gets a reference, or a context
+        // of its future's own, which ends with it.
+        let info = unsafe { CallInfo::event(event) };
+        // SAFETY: the instance outlives its handlers.
+        let ctx = unsafe { Context::borrowed(identity, info) };
         // SAFETY: the events of a delivery are as `abi::Event` describes them.
-        Some((CallInfo::event(event), unsafe { Event::from_abi(event) }))
+        Some((ctx, unsafe { Event::from_abi(event) }))
     }
 }
 
@@ -80,14 +85,13 @@ impl Delivery<'_> {
         F: Future<Output = Result<()>> + Send,
     {
         let Self {
-            binder,
+            identity,
             events,
             desk,
         } = self;
         desk.start(async move {
             let mut handled = 0;
-            while let Some((info, event)) = events.get(handled) {
-                let ctx = binder(info);
+            while let Some((ctx, event)) = events.get(handled, identity) {
                 let begun = guarded(|| Ok(handler(ctx, E::from_event(event)?))).and_then(|b| b);
                 let result = match begun {
                     Ok(future) => contained(future).await,
@@ -104,8 +108,7 @@ impl Delivery<'_> {
 
     fn each<E: FromEvent>(self, mut handler: impl FnMut(&Context, E) -> Result<()>) -> u32 {
         let mut handled = 0;
-        while let Some((info, event)) = self.events.get(handled) {
-            let ctx = (self.binder)(info);
+        while let Some((ctx, event)) = self.events.get(handled, self.identity) {
             let result = guarded(|| handler(&ctx, E::from_event(event)?));
             if let Err(error) = result.and_then(|result| result) {
                 return self.desk.ready(outcome(handled, Err(error)));
@@ -163,11 +166,10 @@ pub(super) extern "C" fn deliver<T: Exported>(
     let kept = unsafe {
         std::mem::transmute::<&[abi::Event<'_>], &'static [abi::Event<'static>]>(events(batch))
     };
-    let binder = Box::new(|info| instance.context(info));
     handle(
         &instance.tentacle,
         Delivery {
-            binder,
+            identity: &instance.identity,
             events: Events(kept),
             desk,
         },

@@ -1,0 +1,61 @@
+//! The kernel that is measured: one real plugin, from a directory, and everything as by default
+//! but the storage, which no row touches.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+use octa_kernel::{Kernel, lifecycle::State, storage::Memory};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A kernel that runs the plugin.
+pub(crate) struct Host {
+    pub(crate) kernel: Kernel,
+    /// What the floors with tasks run on.
+    pub(crate) runtime: Runtime,
+    _directory: TempDir,
+}
+
+impl Host {
+    pub(crate) fn start(plugin: &Path) -> Result<Self> {
+        let directory = TempDir::with_prefix("octa-bench-")?;
+        let plugins = directory.path().join("plugins");
+        fs::create_dir(&plugins)?;
+        install(plugin, &plugins.join("libbench.so"))?;
+        let kernel = Kernel::builder()
+            .plugins(plugins)
+            .data(directory.path().join("data"))
+            .storage(Memory::new())
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+        runtime.block_on(kernel.start())?;
+        for plugin in kernel.plugins() {
+            if plugin.state != State::Started {
+                bail!("the plugin is not started: {:?}", plugin.problems);
+            }
+        }
+        if let Some(file) = kernel.rejected().first() {
+            bail!("`{}` is no plugin: {file:?}", file.path.display());
+        }
+        Ok(Self {
+            kernel,
+            runtime,
+            _directory: directory,
+        })
+    }
+
+    pub(crate) fn stop(self) {
+        self.runtime.block_on(self.kernel.stop());
+    }
+}
+
+/// Copies a plugin to where the kernel accepts it: nobody else may be able to change it.
+pub(crate) fn install(plugin: &Path, to: &Path) -> Result<()> {
+    let copy = || {
+        fs::copy(plugin, to)?;
+        let mut permissions = fs::metadata(to)?.permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(to, permissions)
+    };
+    copy().with_context(|| format!("cannot copy `{}`", plugin.display()))
+}

@@ -1,0 +1,61 @@
+//! Measures the kernel, each thing beside the floor of what it does, in one process and in
+//! turns. Built and run by `cargo xtask bench`; what is meant to be reached stands in each row.
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod events;
+mod files;
+mod host;
+mod measure;
+mod report;
+
+use std::{io::stdout, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use octa_bench_floor::Floor;
+use octa_loader::{FileRules, inspect};
+
+use host::Host;
+use measure::Pace;
+use report::Report;
+
+/// Measures the kernel beside the floor of each thing it does.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The compiled plugin of the benchmark.
+    #[arg(long)]
+    plugin: PathBuf,
+    /// The compiled library with the bare table of functions.
+    #[arg(long)]
+    floor: PathBuf,
+    /// Measures less: good for a look, not for a claim.
+    #[arg(long)]
+    quick: bool,
+    /// Prints a table for a Markdown document.
+    #[arg(long)]
+    markdown: bool,
+    /// Measures only the rows whose name contains this.
+    only: Option<String>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let pace = if options.quick {
+        Pace::quick()
+    } else {
+        Pace::thorough()
+    };
+    let floor = Floor::open(&options.floor)
+        .with_context(|| format!("cannot open `{}`", options.floor.display()))?;
+    let host = Host::start(&options.plugin)?;
+    let looked = inspect(&options.plugin, FileRules::default())?;
+    let mut report = Report::new(pace, options.only, &looked.manifest.compiler);
+    calls::measure(&host, &floor, &mut report)?;
+    events::measure(&host, &mut report)?;
+    host.stop();
+    files::measure(&options.plugin, &mut report)?;
+    report.print(&mut stdout().lock(), options.markdown)?;
+    Ok(())
+}

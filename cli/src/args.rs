@@ -1,0 +1,207 @@
+//! What can be typed, and the help for it; what is meant by it is the job of `config`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::duration;
+use crate::exit;
+
+/// Runs compiled plugins, and talks to a kernel that runs.
+#[derive(Debug, Parser)]
+#[command(name = "octa", version, after_help = exit::HELP, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// Answers in JSON: one envelope, or one event per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Which running kernel is meant: its name, or its data directory
+    #[arg(long, global = true, value_name = "NAME|DATA_DIR")]
+    pub(crate) kernel: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the plugins of a directory until it is interrupted
+    #[command(
+        after_help = "Example: octa run --plugins plugins --config octa.toml\n\n\
+        Events go to standard output, the log to standard error; `RUST_LOG` chooses what is \
+        logged, by plugin name: RUST_LOG=warn,sysmon=debug\n\
+        The first Ctrl-C stops all plugins in reverse order, the second one ends at once."
+    )]
+    Run(Run),
+    /// Shows the plugins, and the files that are none
+    #[command(after_help = "Example: octa list")]
+    List,
+    /// Shows what can be called
+    #[command(after_help = "Example: octa capabilities --json")]
+    Capabilities,
+    /// Loads a plugin without starting it
+    #[command(after_help = "Example: octa load sysmon")]
+    Load(Plugin),
+    /// Starts a plugin, loading it first if need be
+    #[command(after_help = "Example: octa start sysmon")]
+    Start(Plugin),
+    /// Stops a plugin, and before it those that depend on it
+    #[command(after_help = "Example: octa stop sysmon")]
+    Stop(Plugin),
+    /// Stops a plugin and destroys its instance
+    #[command(after_help = "Example: octa unload sysmon")]
+    Unload(Plugin),
+    /// Calls a capability and prints what it answers
+    #[command(after_help = "Examples:\n  octa call devices.turn_on '\"lamp_1\"'\n  \
+        echo '{\"id\": \"lamp_1\"}' | octa call devices.describe -")]
+    Call(Call),
+    /// Publishes an event
+    #[command(after_help = "Example: octa publish alert.test '{\"text\": \"hello\"}'")]
+    Publish(Publish),
+    /// Prints events as they are published
+    #[command(after_help = "Examples:\n  octa tail 'sysmon.*'\n  octa tail '**' --count 10 --json")]
+    Tail(Tail),
+    /// Looks into a plugin file without loading it; no kernel is needed
+    #[command(after_help = "Example: octa inspect target/debug/liblamp.so")]
+    Inspect(Inspect),
+    /// Writes the crate of a new plugin, which builds and runs as it is
+    #[command(after_help = "Example: octa new lamp")]
+    New(New),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// The directory of compiled plugins
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins: PathBuf,
+    /// The configuration; without it, the defaults hold
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The directory for the database and private copies of plugins, made if it is missing
+    /// [default: `octa` in $XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// What the kernel is called; without it, eight digits made from its data directory
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Stops by itself after this time, such as `10s` or `2m`
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) limit: Option<Duration>,
+    /// Prints no events, and logs warnings only
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plugin {
+    /// The plugin, as `octa list` shows it
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Call {
+    /// The capability, as `octa capabilities` shows it
+    pub(crate) capability: String,
+    /// The input; `-` reads it from standard input
+    #[arg(
+        value_name = "JSON",
+        default_value = "null",
+        allow_negative_numbers = true
+    )]
+    pub(crate) input: String,
+    /// Gives up after this time, such as `250ms` or `10s`
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) deadline: Option<Duration>,
+    /// What makes repeated calls one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// What ties together everything that the call leads to: up to 32 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) correlation_id: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// The topic, such as `alert.test`
+    pub(crate) topic: String,
+    /// The data; `-` reads it from standard input
+    #[arg(
+        value_name = "JSON",
+        default_value = "null",
+        allow_negative_numbers = true
+    )]
+    pub(crate) data: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tail {
+    /// The topics: `*` stands for one segment, a last `**` for all that remain
+    #[arg(default_value = "**")]
+    pub(crate) pattern: String,
+    /// Ends after this many events
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The file
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct New {
+    /// The plugin: lower-case letters, digits and hyphens
+    pub(crate) name: String,
+    /// The directory to put the crate's own directory into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Args::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Args::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let example = format!("octa {}", command.get_name());
+            assert!(help.contains(&example), "{}: {help}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn options_of_all_commands_stand_anywhere() {
+        let args = parse("octa list --json --kernel home").expect("a command");
+        assert!(args.json);
+        assert_eq!(args.kernel.as_deref(), Some("home"));
+    }
+
+    #[test]
+    fn a_negative_number_is_an_input() {
+        let args = parse("octa call lamp.dim -5 --json").expect("a command");
+        assert!(args.json);
+        let Command::Call(call) = args.command else {
+            panic!("{args:?}");
+        };
+        assert_eq!(call.input, "-5");
+    }
+
+    #[test]
+    fn durations_are_checked_where_they_are_typed() {
+        let error = parse("octa run --plugins p --for soon").expect_err("no duration");
+        assert!(error.contains("such as `250ms`"), "{error}");
+    }
+}

@@ -1,0 +1,132 @@
+//! Runs a kernel in this process, with its admin socket, until it is interrupted.
+
+use std::future::{Future, pending};
+use std::io;
+use std::time::Duration;
+
+use octa_kernel::Kernel;
+use thiserror::Error;
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+use crate::args;
+use crate::config::Plan;
+use crate::exit;
+use crate::failure::{Explain, Failure};
+use crate::live::{Live, Style};
+use crate::logging;
+use crate::meeting::Meeting;
+use crate::server;
+use crate::signals::Signals;
+use crate::world::World;
+
+/// How long answers under way may take to leave after everything has stopped.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The system gives no threads.
+#[derive(Debug, Error)]
+#[error("cannot start the threads of the program")]
+pub(crate) struct ThreadError(#[from] io::Error);
+
+impl Explain for ThreadError {
+    fn kind(&self) -> &'static str {
+        "unavailable"
+    }
+}
+
+/// Runs what was typed.
+pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Failure> {
+    let plan = Plan::of(typed, &world)?;
+    let level = logging::install(&world, typed.quiet);
+    let style = match (typed.quiet, json) {
+        (true, _) => None,
+        (false, true) => Some(Style::Json),
+        (false, false) => Some(Style::Lines),
+    };
+    let meeting = Meeting::of(&world);
+    let secrets = world.secrets(typed.config.as_deref());
+    let builder = Kernel::builder()
+        .plugins(&plan.plugins)
+        .data(&plan.data)
+        .config(plan.config.clone())
+        .secrets(secrets)
+        .log_level(level);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ThreadError::from)?;
+    let outcome = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        // Before the kernel is built: a second one must not touch the data of the first.
+        let (_claim, listener) = meeting.claim(&plan.record)?;
+        let kernel = builder.build()?;
+        let (leave, left) = oneshot::channel();
+        let serving = server::serve(kernel.clone(), plan.record.clone(), listener, left);
+        let server = tokio::spawn(serving);
+        log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
+            meeting.socket(&plan.record.name).display());
+        let outcome = stay(&kernel, &plan, style, &mut signals).await;
+        drop(leave);
+        drop(tokio::time::timeout(FAREWELL, server).await);
+        outcome
+    });
+    // A handler that never returns must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Starts everything, waits for a reason to end, and stops everything.
+async fn stay(
+    kernel: &Kernel,
+    plan: &Plan,
+    style: Option<Style>,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let live = match style {
+        Some(style) => Some(Live::begin(kernel, style).await?),
+        None => None,
+    };
+    let started = tokio::select! {
+        started = kernel.start() => Some(started),
+        () = signals.next() => None,
+    };
+    let mut printed = match (live, &started) {
+        (Some(live), Some(Ok(()))) => Some(live.started(kernel)),
+        (live, _) => live.map(Live::interrupted),
+    };
+    if let Some(Ok(())) = started {
+        tokio::select! {
+            () = signals.next() => {}
+            () = limit(plan.limit) => {}
+            () = end_of(&mut printed) => {}
+        }
+    }
+    unless_interrupted(signals, kernel.stop()).await;
+    if printed.is_some() {
+        unless_interrupted(signals, end_of(&mut printed)).await;
+    }
+    started.unwrap_or(Ok(())).map_err(Failure::from)
+}
+
+/// Ready when the printing has ended, as it does early if nobody reads; never if nothing is
+/// printed.
+async fn end_of(printed: &mut Option<oneshot::Receiver<()>>) {
+    match printed {
+        Some(receiver) if !receiver.is_terminated() => drop(receiver.await),
+        Some(_) => {}
+        None => pending().await,
+    }
+}
+
+async fn limit(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => pending().await,
+    }
+}
+
+/// Waits for the end; who interrupts again does not want to wait.
+async fn unless_interrupted(signals: &mut Signals, ending: impl Future<Output = ()>) {
+    tokio::select! {
+        () = ending => {}
+        () = signals.again() => exit::at_once(),
+    }
+}

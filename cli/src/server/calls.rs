@@ -1,0 +1,168 @@
+//! Calls and events that come in from outside: read, checked and passed on.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use octa_kernel::config::check_schema;
+use octa_kernel::{CallOptions, Payload};
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use super::{Admin, BODY_BYTES_MAX, Refusal, invalid};
+use crate::answer::{ErrorBody, raw};
+use crate::duration;
+
+/// The header with the time that a call may take.
+pub(crate) const DEADLINE: &str = "octa-deadline";
+/// The header with what makes repeated calls one.
+pub(crate) const IDEMPOTENCY_KEY: &str = "octa-idempotency-key";
+
+/// How long subscribers that hold their publisher back are waited for, unless the client says
+/// otherwise.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
+
+impl Admin {
+    pub(super) async fn call(
+        &self,
+        capability: &str,
+        request: Request<Incoming>,
+        correlation: u128,
+    ) -> Result<Box<RawValue>, Refusal> {
+        let options = CallOptions {
+            deadline: deadline(&request)?,
+            idempotency_key: text(&request, IDEMPOTENCY_KEY)?.unwrap_or_default(),
+            correlation_id: correlation,
+            ..CallOptions::default()
+        };
+        // Before the input is read: whoever mistypes the name is told so.
+        self.kernel
+            .capability(capability)
+            .map_err(ErrorBody::from)?;
+        let input = json_body(request).await?;
+        self.check(capability, &input)?;
+        let (kernel, name) = (self.kernel.clone(), capability.to_owned());
+        let input = Payload::copy_from_slice(input.get().as_bytes());
+        let called = apart(async move { kernel.call_with(&name, &input, &options).await }).await?;
+        let output = called.map_err(ErrorBody::from)?;
+        if output.is_empty() {
+            return Ok(RawValue::NULL.to_owned());
+        }
+        let parsed = serde_json::from_slice(&output).map_err(|_| ErrorBody {
+            kind: "invalid-output".to_owned(),
+            message: format!(
+                "`{capability}` answered {} bytes that are no JSON",
+                output.len()
+            ),
+            ..ErrorBody::default()
+        });
+        Ok(parsed?)
+    }
+
+    /// Holds the input against the schema of the capability.
+    fn check(&self, capability: &str, input: &RawValue) -> Result<(), ErrorBody> {
+        let offered = self.kernel.capabilities();
+        let Some((declared, _)) = offered.iter().find(|(is, _)| is.name == capability) else {
+            return Ok(());
+        };
+        let input = serde_json::from_str(input.get())
+            .map_err(|error| invalid(format!("the input cannot be read: {error}"), None))?;
+        check_schema(&declared.input, &input, "input").map_err(|mismatch| {
+            let schema = format!("`octa capabilities --json` shows what `{capability}` takes");
+            invalid(mismatch.to_string(), mismatch.hint().or(Some(schema)))
+        })
+    }
+
+    pub(super) async fn publish(
+        &self,
+        topic: &str,
+        request: Request<Incoming>,
+    ) -> Result<Box<RawValue>, Refusal> {
+        let limit = deadline(&request)?.unwrap_or(PUBLISH_DEADLINE);
+        let data = json_body(request).await?;
+        let data = Payload::copy_from_slice(data.get().as_bytes());
+        let published = tokio::time::timeout(limit, self.kernel.publish(topic, &data)).await;
+        let published = published.map_err(|_| ErrorBody {
+            kind: "deadline".to_owned(),
+            message: format!("the subscribers of `{topic}` were not ready within {limit:?}"),
+            ..ErrorBody::default()
+        })?;
+        let matched = published.map_err(ErrorBody::from)?;
+        Ok(raw(&json!({ "matched": matched }))?)
+    }
+}
+
+/// Runs `future` on a thread of its own, for a handler runs on the thread that calls it, and one
+/// that takes long must not hold up the others. Dropped, it drops `future`.
+async fn apart<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ErrorBody> {
+    let handle = Handle::current();
+    let (_present, gone) = oneshot::channel::<()>();
+    let running = spawn_blocking(move || {
+        handle.block_on(async {
+            tokio::select! {
+                output = future => Some(output),
+                _ = gone => None,
+            }
+        })
+    });
+    running.await.ok().flatten().ok_or_else(|| ErrorBody {
+        kind: "internal".to_owned(),
+        message: "the thread of the call ended early".to_owned(),
+        ..ErrorBody::default()
+    })
+}
+
+fn text(request: &Request<Incoming>, header: &str) -> Result<Option<String>, ErrorBody> {
+    let value = request.headers().get(header);
+    let read = value.map(|value| {
+        let text = std::str::from_utf8(value.as_bytes());
+        text.map(str::to_owned)
+            .map_err(|_| invalid(format!("the header `{header}` is not UTF-8"), None))
+    });
+    read.transpose()
+}
+
+fn deadline(request: &Request<Incoming>) -> Result<Option<Duration>, ErrorBody> {
+    let text = text(request, DEADLINE)?;
+    let parsed = text.map(|text| duration::parse(&text));
+    parsed
+        .transpose()
+        .map_err(|error| invalid(format!("the header `Octa-Deadline`: {error}"), None))
+}
+
+/// Reads a body that must be JSON; no body is `null`.
+async fn json_body(request: Request<Incoming>) -> Result<Box<RawValue>, ErrorBody> {
+    let announced = request.body().size_hint().lower();
+    if announced > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX)
+        .collect()
+        .await;
+    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => too_large(),
+        None => invalid(format!("the body did not arrive whole: {error}"), None),
+    })?;
+    let bytes = body.to_bytes();
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(RawValue::NULL.to_owned());
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(format!("the body is no JSON: {error}"), None))
+}
+
+fn too_large() -> ErrorBody {
+    ErrorBody {
+        kind: "too-large".to_owned(),
+        message: format!("the body has more than {BODY_BYTES_MAX} bytes, the most that is taken"),
+        hint: Some("pass large data by its place: a path, a key in the storage".to_owned()),
+        ..ErrorBody::default()
+    }
+}

@@ -1,0 +1,215 @@
+//! Which request means what; calls and events are the job of `calls`.
+
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use octa_kernel::PluginStatus;
+use octa_kernel::lifecycle::State;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::tail::Events;
+use super::{Admin, Refusal, Reply};
+use crate::answer::{ErrorBody, raw};
+
+impl Admin {
+    pub(super) async fn route(
+        &self,
+        request: Request<Incoming>,
+        correlation: u128,
+    ) -> Result<Reply, Refusal> {
+        let path = decode(request.uri().path());
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let method = request.method().clone();
+        let data = match segments[..] {
+            ["v1", "kernel"] => only(method, Method::GET).and_then(|()| self.kernel())?,
+            ["v1", "plugins"] => only(method, Method::GET).and_then(|()| self.plugins())?,
+            ["v1", "plugins", name] => {
+                only(method, Method::GET)?;
+                raw(&self.plugin(name)?)?
+            }
+            ["v1", "plugins", name, action] if ACTIONS.contains(&action) => {
+                only(method, Method::POST)?;
+                self.act(name, action).await?
+            }
+            ["v1", "capabilities"] => only(method, Method::GET).and_then(|()| self.offered())?,
+            ["v1", "call", capability] => {
+                only(method, Method::POST)?;
+                self.call(capability, request, correlation).await?
+            }
+            ["v1", "publish", topic] => {
+                only(method, Method::POST)?;
+                self.publish(topic, request).await?
+            }
+            ["v1", "tail", pattern] => {
+                only(method, Method::GET)?;
+                let events = self.kernel.subscribe(pattern).await;
+                return Ok(Reply::Events(Events::new(events.map_err(ErrorBody::from)?)));
+            }
+            _ => return Err(unknown(&path).into()),
+        };
+        Ok(Reply::Data(data))
+    }
+
+    fn kernel(&self) -> Result<Box<RawValue>, Refusal> {
+        let plugins = self.kernel.plugins();
+        let is_started = |plugin: &&PluginStatus| plugin.state == State::Started;
+        let started = plugins.iter().filter(is_started).count();
+        Ok(raw(&json!({
+            "name": self.record.name,
+            "pid": self.record.pid,
+            "data": self.record.data,
+            "plugins": self.record.plugins,
+            "started": self.record.started,
+            "plugins_known": plugins.len(),
+            "plugins_started": started,
+        }))?)
+    }
+
+    fn plugins(&self) -> Result<Box<RawValue>, Refusal> {
+        Ok(raw(&json!({
+            "plugins": self.kernel.plugins(),
+            "rejected": self.kernel.rejected(),
+        }))?)
+    }
+
+    fn plugin(&self, name: &str) -> Result<PluginStatus, ErrorBody> {
+        let mut plugins = self.kernel.plugins().into_iter();
+        let found = plugins.find(|plugin| plugin.name == name);
+        found.ok_or_else(|| ErrorBody {
+            kind: "not-found".to_owned(),
+            message: format!("there is no plugin `{name}`"),
+            hint: Some("`octa list` shows the plugins there are".to_owned()),
+            ..ErrorBody::default()
+        })
+    }
+
+    async fn act(&self, name: &str, action: &str) -> Result<Box<RawValue>, Refusal> {
+        let done = match action {
+            "load" => self.kernel.load_plugin(name).await,
+            "start" => self.kernel.start_plugin(name).await,
+            "stop" => self.kernel.stop_plugin(name).await,
+            _ => self.kernel.unload_plugin(name).await,
+        };
+        done.map_err(|error| self.about(name, error.into()))?;
+        Ok(raw(&self.plugin(name)?)?)
+    }
+
+    /// The error with the plugin that it is about, if there is such a plugin.
+    fn about(&self, name: &str, error: ErrorBody) -> ErrorBody {
+        let known = self.plugin(name).ok().map(|plugin| plugin.name);
+        ErrorBody {
+            plugin: known,
+            ..error
+        }
+    }
+
+    fn offered(&self) -> Result<Box<RawValue>, Refusal> {
+        let offered = self.kernel.capabilities();
+        let told = offered.iter().map(|(capability, providers)| {
+            json!({
+                "name": capability.name,
+                "description": capability.description,
+                "providers": providers,
+                "input": capability.input,
+                "output": capability.output,
+                "idempotent": capability.idempotent,
+                "blocking": capability.blocking,
+                "deadline_ms": capability.deadline_ms,
+            })
+        });
+        Ok(raw(&told.collect::<Vec<_>>())?)
+    }
+}
+
+/// What can be done to a plugin.
+const ACTIONS: [&str; 4] = ["load", "start", "stop", "unload"];
+
+/// Refuses every method but one.
+fn only(found: Method, expected: Method) -> Result<(), Refusal> {
+    if found == expected {
+        return Ok(());
+    }
+    let allowed = if expected == Method::GET {
+        "GET"
+    } else {
+        "POST"
+    };
+    Err(Refusal {
+        error: Box::new(ErrorBody {
+            kind: "unsupported".to_owned(),
+            message: format!("the method is `{found}`, expected `{expected}`"),
+            ..ErrorBody::default()
+        }),
+        allowed: Some(allowed),
+    })
+}
+
+fn unknown(path: &str) -> ErrorBody {
+    ErrorBody {
+        kind: "not-found".to_owned(),
+        message: format!("there is nothing at `{path}`"),
+        hint: Some(
+            "the paths are /v1/kernel, /v1/plugins, /v1/plugins/NAME, \
+             /v1/plugins/NAME/{load,start,stop,unload}, /v1/capabilities, /v1/call/CAPABILITY, \
+             /v1/publish/TOPIC and /v1/tail/PATTERN"
+                .to_owned(),
+        ),
+        ..ErrorBody::default()
+    }
+}
+
+/// Undoes percent-encoding; what is not encoded right stays as it is.
+fn decode(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documentation of these routes.
+    const DOCUMENT: &str = include_str!("../../../docs/admin-api.md");
+
+    #[test]
+    fn every_route_is_documented_and_tried_with_curl() {
+        let hint = unknown("/").hint.expect("a list of paths");
+        let paths = hint
+            .split([' ', ','])
+            .filter(|word| word.starts_with("/v1/"));
+        let mut count = 0;
+        for path in paths {
+            // `{load,start,stop,unload}` is split with the rest.
+            let path = path.split('{').next().unwrap_or(path);
+            assert!(DOCUMENT.contains(path), "{path}");
+            count += 1;
+        }
+        assert_eq!(count, 8);
+        assert!(DOCUMENT.matches("curl ").count() >= count);
+        for action in ACTIONS {
+            assert!(DOCUMENT.contains(&format!("`{action}`")), "{action}");
+        }
+    }
+
+    #[test]
+    fn paths_are_decoded() {
+        assert_eq!(decode("/v1/tail/lamp.%2A%2a"), "/v1/tail/lamp.**");
+        assert_eq!(decode("/v1/call/l%C3%A4mp%"), "/v1/call/lämp%");
+        assert_eq!(decode("/%zz%4"), "/%zz%4");
+    }
+}

@@ -1,0 +1,120 @@
+//! Text for people: tables, times, and lines that stay lines.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// The time of day here, from nanoseconds since 1970.
+pub(crate) fn clock(nanos: u64) -> String {
+    clock_in(nanos, TimeZone::system())
+}
+
+fn clock_in(nanos: u64, zone: TimeZone) -> String {
+    let stamp = Timestamp::from_nanosecond(nanos.into()).unwrap_or_default();
+    stamp.to_zoned(zone).strftime("%H:%M:%S").to_string()
+}
+
+/// How long something has lasted, in one unit: `3s`, `12m`, `5h`, `2d`.
+pub(crate) fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// The same text without what would break the line or command the terminal.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect::<String>().into()
+}
+
+/// The same text, cut to `width` characters if there is a width.
+pub(crate) fn fit(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    let Some(width) = width else {
+        return text.into();
+    };
+    if text.chars().count() <= width {
+        return text.into();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut.into()
+}
+
+/// Rows under their headings, in columns two spaces apart; lines are cut to `width`.
+pub(crate) fn table<const N: usize>(
+    heading: [&str; N],
+    rows: &[[String; N]],
+    width: Option<usize>,
+) -> String {
+    let heading = heading.map(str::to_owned);
+    let all: Vec<&[String; N]> = std::iter::once(&heading).chain(rows).collect();
+    let length = |column: usize| {
+        let cells = all.iter().map(|row| one_line(&row[column]).chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let lengths: Vec<usize> = (0..N).map(length).collect();
+    let line = |row: &&[String; N]| {
+        let cells = row.iter().zip(&lengths);
+        let padded = cells.map(|(cell, length)| format!("{:<length$}", one_line(cell)));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        fit(line.trim_end(), width).into_owned()
+    };
+    all.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// `1 plugin`, `2 plugins`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(clock_in(43_384_000_000_000, TimeZone::UTC), "12:03:04");
+        let ages = [0, 119, 120, 7_199, 7_200, 200_000];
+        let ages = ages.map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["0s", "119s", "2m", "119m", "2h", "2d"]);
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(one_line("a\nb\u{1b}[31mc"), "a b\u{fffd}[31mc");
+        assert_eq!(fit("düsseldorf", Some(5)), "düss…");
+        assert_eq!(fit("dorf", Some(5)), "dorf");
+        assert_eq!(fit("düsseldorf", None), "düsseldorf");
+    }
+
+    #[test]
+    fn columns_stand_in_line() {
+        let rows = [
+            ["lamp".to_owned(), "started".to_owned(), String::new()],
+            [
+                "sysmon".to_owned(),
+                "failed".to_owned(),
+                "no fan".to_owned(),
+            ],
+        ];
+        assert_eq!(
+            table(["NAME", "STATE", "PROBLEM"], &rows, Some(20)),
+            "NAME    STATE    PR…\nlamp    started\nsysmon  failed   no…"
+        );
+    }
+}
