@@ -133,11 +133,12 @@ impl Facilities {
             caller: &self.manifest.name,
             ..request.envelope
         };
+        let correlation = envelope.correlation;
         Ok(
             match self
                 .commons
                 .services
-                .begin(&route, &envelope, &request.payload, cx)
+                .begin(&route, &envelope, correlation, &request.payload, cx)
             {
                 Begun::Ready(outcome) => ready(outcome),
                 Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),

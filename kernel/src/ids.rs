@@ -22,11 +22,21 @@ impl Ids {
     /// The next id, never 0. Each thread counts by itself.
     pub(crate) fn next(&self) -> u128 {
         thread_local! {
-            static NEXT: Cell<u64> = Cell::new(RandomState::new().hash_one("thread"));
+            static NEXT: Cell<u64> = const { Cell::new(0) };
         }
-        let low = NEXT.with(|next| next.replace(next.get().wrapping_add(1)));
+        let low = NEXT.with(|next| {
+            let low = if next.get() == 0 { first() } else { next.get() };
+            next.set(low.wrapping_add(1));
+            low
+        });
         (u128::from(self.high) << 64) | u128::from(low) | 1 << 127
     }
+}
+
+/// Where a thread begins to count.
+#[cold]
+fn first() -> u64 {
+    RandomState::new().hash_one("thread")
 }
 
 #[cfg(test)]

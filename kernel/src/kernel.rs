@@ -281,14 +281,14 @@ impl Kernel {
         let capability = self.capability(capability)?;
         let envelope = Envelope {
             remaining: options.deadline,
-            correlation: self.correlation(options.correlation_id),
             routing_key: &options.routing_key,
             idempotency_key: &options.idempotency_key,
-            caller: HOST,
-            ..Envelope::default()
+            ..Envelope::of(HOST)
         };
+        let correlation = self.correlation(options.correlation_id);
         let mut pending = None;
-        let outcome = poll_fn(|cx| capability.poll(&mut pending, &envelope, input, cx)).await;
+        let outcome =
+            poll_fn(|cx| capability.poll(&mut pending, &envelope, correlation, input, cx)).await;
         Ok(outcome.result?)
     }
 
@@ -361,10 +361,12 @@ impl Capability {
         }
     }
 
+    #[inline(always)]
     fn poll(
         &self,
         pending: &mut Option<PendingCall>,
         envelope: &Envelope<'_>,
+        correlation: u128,
         input: &Payload,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome> {
@@ -375,7 +377,7 @@ impl Capability {
             .kernel
             .commons()
             .services
-            .begin(&self.route, envelope, input, cx)
+            .begin(&self.route, envelope, correlation, input, cx)
         {
             Begun::Ready(outcome) => Poll::Ready(outcome),
             Begun::Pending(call) => {
@@ -399,19 +401,15 @@ impl Future for Call<'_> {
     type Output = Result<Payload, CallError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const ENVELOPE: &Envelope<'_> = &Envelope::of(HOST);
         let this = self.get_mut();
         let correlation = match this.pending {
             None => this.capability.kernel.correlation(0),
             Some(_) => 0,
         };
-        let envelope = Envelope {
-            caller: HOST,
-            correlation,
-            ..Envelope::default()
-        };
         let polled = this
             .capability
-            .poll(&mut this.pending, &envelope, this.input, cx);
+            .poll(&mut this.pending, ENVELOPE, correlation, this.input, cx);
         polled.map(|outcome| outcome.result.map_err(CallError))
     }
 }

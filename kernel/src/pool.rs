@@ -43,6 +43,10 @@ pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
 struct State {
     queue: VecDeque<Runnable>,
     idle: usize,
+    /// A thread was woken and has not looked yet; it wakes the next if there is more to do.
+    waking: bool,
+    /// The watcher sleeps until work waits for a thread.
+    watcher_sleeps: bool,
     workers: Vec<Arc<Worker>>,
     ended: bool,
 }
@@ -123,11 +127,20 @@ impl Shared {
             return;
         }
         state.queue.push_back(runnable);
-        let idle = state.idle > 0;
-        drop(state);
-        if idle {
-            self.work.notify_one();
-        } else {
+        self.see_to_queue(&mut state);
+    }
+
+    /// Sees to it that what is queued is done, however long the threads at work take: wakes an
+    /// idle thread, one after the other, since the first may well do all there is to do, or the
+    /// watcher.
+    fn see_to_queue(&self, state: &mut State) {
+        if state.idle > 0 {
+            if !state.waking {
+                state.waking = true;
+                self.work.notify_one();
+            }
+        } else if state.watcher_sleeps {
+            state.watcher_sleeps = false;
             self.pressure.notify_one();
         }
     }
@@ -161,11 +174,15 @@ impl Shared {
                 return None;
             }
             if let Some(runnable) = state.queue.pop_front() {
+                if !state.queue.is_empty() {
+                    self.see_to_queue(&mut state);
+                }
                 return Some(runnable);
             }
             state.idle += 1;
             self.work.wait(&mut state);
             state.idle -= 1;
+            state.waking = false;
         }
     }
 
@@ -174,6 +191,7 @@ impl Shared {
         let mut state = self.state.lock();
         while !state.ended {
             if state.queue.is_empty() || state.idle > 0 {
+                state.watcher_sleeps = true;
                 self.pressure.wait(&mut state);
                 continue;
             }
@@ -249,6 +267,26 @@ mod tests {
         told.recv().expect("it runs on another thread");
         assert_eq!(pool.threads(), 2);
         drop(release);
+    }
+
+    #[test]
+    fn what_waits_behind_blocked_threads_is_done() {
+        let pool = Pool::new(2, &keep());
+        let releases: Vec<_> = (0..6)
+            .map(|_| {
+                let (release, blocked) = mpsc::channel::<()>();
+                pool.spawn(async move {
+                    let _ = blocked.recv();
+                });
+                release
+            })
+            .collect();
+        let (tell, told) = mpsc::channel();
+        pool.spawn(async move {
+            let _ = tell.send(());
+        });
+        told.recv().expect("a seventh thread does it");
+        drop(releases);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Services {
     }
 
     /// The time that a call of this envelope to this provider may take.
-    #[inline]
+    #[inline(always)]
     fn deadline(&self, envelope: &Envelope<'_>, provider: &Provider) -> Duration {
         let declared = provider.deadline;
         match envelope.remaining {

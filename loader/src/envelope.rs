@@ -28,23 +28,48 @@ pub struct Envelope<'a> {
     pub headers: &'a [u8],
 }
 
-impl<'a> Envelope<'a> {
+/// What is settled of a call only when its provider is chosen; it counts instead of what the
+/// envelope says. Apart from the envelope, because copying that costs more than the call.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The time left.
+    pub remaining: Duration,
+    /// What ties together everything that one first call or event led to; 0 for none.
+    pub correlation: u128,
+    /// Whose handlers wait for this call.
+    pub chain: &'a str,
+}
+
+impl Terms<'_> {
+    /// The time left as it crosses the boundary.
     #[inline]
-    pub(crate) fn as_abi(&self) -> abi::Envelope<'a> {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(abi::NO_DEADLINE);
-        abi::Envelope {
-            remaining_nanos: self.remaining.map_or(abi::NO_DEADLINE, nanos),
-            correlation_high: (self.correlation >> 64) as u64,
-            correlation_low: self.correlation as u64,
-            attempt: self.attempt,
-            content_type: abi::content_type::JSON,
-            caller: self.caller.into(),
-            chain: self.chain.into(),
-            trace: self.trace.into(),
-            routing_key: self.routing_key.into(),
-            idempotency_key: self.idempotency_key.into(),
-            headers: self.headers.into(),
+    pub(crate) fn nanos(&self) -> u64 {
+        let seconds = self.remaining.as_secs().saturating_mul(1_000_000_000);
+        seconds.saturating_add(u64::from(self.remaining.subsec_nanos()))
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// An envelope that says nothing but who calls.
+    pub const fn of(caller: &'a str) -> Self {
+        Self {
+            remaining: None,
+            correlation: 0,
+            attempt: 0,
+            caller,
+            chain: "",
+            trace: "",
+            routing_key: "",
+            idempotency_key: "",
+            headers: &[],
         }
+    }
+
+    /// Whether it says anything that few calls say.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.trace.len() + self.routing_key.len() + self.idempotency_key.len() + self.headers.len()
+            == 0
     }
 
     pub(crate) fn from_abi(envelope: &'a abi::Envelope<'a>) -> Self {

@@ -46,7 +46,7 @@ impl Gate {
     }
 
     /// Goes in, if the gate is open.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self) -> Option<Inside> {
         let inside = Inside(shard_of_this_thread());
         // Counted first and looked second: `close` stores first and counts second, so one of
@@ -59,7 +59,7 @@ impl Gate {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave(&self, inside: Inside) {
         self.shards[inside.0].0.fetch_sub(1, Ordering::SeqCst);
         if !self.open.load(Ordering::SeqCst) {
@@ -104,7 +104,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn shard_of_this_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

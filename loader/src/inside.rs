@@ -7,7 +7,7 @@ thread_local! {
 }
 
 /// Runs code of a plugin.
-#[inline]
+#[inline(always)]
 pub(crate) fn plugin<R>(work: impl FnOnce() -> R) -> R {
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     // Nothing unwinds out of a plugin, so no guard is needed to count down.

@@ -18,7 +18,7 @@ use octa_plugin_api::{Error, ErrorKind, Payload};
 
 use crate::{
     bridge::{Bridge, Host},
-    envelope::Envelope,
+    envelope::{Envelope, Terms},
     event::{Batch, EventView},
     gate::{Gate, Inside},
     generation::Generation,
@@ -43,8 +43,9 @@ pub(crate) struct Shared {
     pub(crate) bridge: Arc<Bridge>,
     functions: abi::PluginFunctions_Ref,
     instance: Pointer,
-    /// How many questions of [`Instance::control`] are being answered.
-    controls: AtomicUsize,
+    /// How often its code is entered otherwise than through the gate: to answer a question of
+    /// [`Instance::control`], or to drop what it left unfinished.
+    entered: AtomicUsize,
 }
 
 /// The plugin's own pointer.
@@ -118,7 +119,7 @@ impl Instance {
             bridge,
             functions,
             instance: Pointer(instance),
-            controls: AtomicUsize::new(0),
+            entered: AtomicUsize::new(0),
         };
         let this = Self(Arc::new(shared));
         this.0.bridge.attach(&this.0);
@@ -172,11 +173,12 @@ impl Instance {
     }
 
     /// Starts a call of the capability with this number in the manifest.
-    #[inline]
+    #[inline(always)]
     pub fn call(
         &self,
         handler: u32,
         envelope: &Envelope<'_>,
+        terms: &Terms<'_>,
         payload: &Payload,
         cx: &mut Context<'_>,
     ) -> Started {
@@ -188,7 +190,7 @@ impl Instance {
         let enter = shared.functions.call();
         let mut slot = Slot::take();
         // SAFETY: written just now, and the slot stays until the work is finished.
-        let envelope = unsafe { &*slot.write_envelope(envelope) };
+        let envelope = unsafe { &*slot.write_envelope(envelope, terms) };
         shared.begin(
             cx.waker(),
             slot,
@@ -291,7 +293,7 @@ impl Instance {
 
     async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
         let shared = &self.0;
-        let _asking = Asking::new(shared);
+        let _entered = Entered::new(shared);
         let enter = shared.functions.control();
         let mut work: Option<Work> = None;
         poll_fn(|cx| {
@@ -334,7 +336,7 @@ impl Instance {
         let shared = &self.0;
         shared.ledger.unfinished() > 0
             || shared.gate.count() > 0
-            || shared.controls.load(Ordering::SeqCst) > 0
+            || shared.entered.load(Ordering::SeqCst) > 0
     }
 
     /// Ends the instance: runs the author's drop, which may block. From now on its handles on
@@ -368,7 +370,7 @@ fn unavailable(plugin: &str) -> Error {
 
 impl Shared {
     /// Enters the plugin with a place for its future.
-    #[inline]
+    #[inline(always)]
     fn begin(
         self: &Arc<Self>,
         waker: &Waker,
@@ -398,17 +400,17 @@ impl Shared {
     }
 }
 
-/// Counts a question while it is being answered.
-struct Asking<'a>(&'a AtomicUsize);
+/// Counts an entry for as long as it lasts.
+pub(crate) struct Entered<'a>(&'a AtomicUsize);
 
-impl<'a> Asking<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.controls.fetch_add(1, Ordering::SeqCst);
-        Self(&shared.controls)
+impl<'a> Entered<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        shared.entered.fetch_add(1, Ordering::SeqCst);
+        Self(&shared.entered)
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

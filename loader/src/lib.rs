@@ -37,7 +37,7 @@ mod work;
 
 pub use bridge::{BoxFuture, Host, LogLine, Request, Submitted};
 pub use discover::{DiscoverError, discover};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, Terms};
 pub use event::{EventParts, EventView};
 pub use generation::Generation;
 pub use hash::{ContentHash, ContentHashError};

@@ -42,7 +42,7 @@ impl From<Error> for Outcome {
 }
 
 /// A reply for the other side to write into.
-#[inline]
+#[inline(always)]
 pub(crate) fn empty_reply() -> abi::Reply {
     abi::Reply {
         code: code::OK,
@@ -54,7 +54,7 @@ pub(crate) fn empty_reply() -> abi::Reply {
 }
 
 /// Takes over what `plugin` wrote.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_reply(reply: abi::Reply, plugin: &str) -> Outcome {
     // SAFETY: a reply hands its buffers over to who asked.
     let payload = unsafe { Payload::from_abi(reply.payload) };

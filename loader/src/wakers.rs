@@ -21,7 +21,7 @@ struct Ours {
 }
 
 /// Lends `waker` to a plugin for the duration of `work`.
-#[inline]
+#[inline(always)]
 pub(crate) fn lend<R>(waker: &Waker, work: impl FnOnce(&abi::Waker) -> R) -> R {
     // SAFETY: a copy of the bits that is never dropped, used only while `waker` is borrowed.
     let copy = unsafe { std::ptr::read(waker) };

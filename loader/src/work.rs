@@ -6,7 +6,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -18,7 +21,7 @@ use parking_lot::Mutex;
 use crate::{
     gate::Inside,
     inside,
-    instance::Shared,
+    instance::{Entered, Shared},
     outcome::{Outcome, empty_reply, read_reply},
     slot::Slot,
     wakers::lend,
@@ -37,6 +40,8 @@ pub(crate) struct Cell {
     /// `None` once the work is finished, cancelled or interrupted. Locked while it is polled,
     /// by whoever owns the [`Work`]; nobody else comes but to end it.
     running: Mutex<Option<Running>>,
+    /// Set when the work is taken out to be ended, or has ended.
+    taken: AtomicBool,
     shared: Arc<Shared>,
 }
 
@@ -73,6 +78,7 @@ impl Work {
         };
         let cell = Arc::new(Cell {
             running: Mutex::new(Some(running)),
+            taken: AtomicBool::new(false),
             shared: shared.clone(),
         });
         let key = shared.ledger.enter(cell.clone());
@@ -106,6 +112,7 @@ impl Future for Work {
         let outcome = read_reply(reply, &self.cell.shared.name);
         let done = running.take();
         drop(running);
+        self.cell.taken.store(true, Ordering::SeqCst);
         self.cell.shared.finish(done);
         Poll::Ready(outcome)
     }
@@ -113,8 +120,10 @@ impl Future for Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.cell.shared.ledger.leave(self.key);
+        let _ending = Entered::new(&self.cell.shared);
         let work = self.cell.running.lock().take();
+        self.cell.taken.store(true, Ordering::SeqCst);
+        self.cell.shared.ledger.leave(self.key);
         if let Some(work) = work {
             self.cell.shared.cancel(work);
         }
@@ -122,23 +131,23 @@ impl Drop for Work {
 }
 
 impl Cell {
-    /// Whether there is work left; being polled counts.
+    /// Whether nobody has begun to end the work. Looks at no lock: its owner may hold it only to
+    /// see that the work is gone.
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.running
-            .try_lock()
-            .is_none_or(|running| running.is_some())
+        !self.taken.load(Ordering::SeqCst)
     }
 
     /// Ends the work where it stands and tells who waits for it. False if it is being polled
     /// for longer than `patience`: its code blocks.
     pub(crate) fn interrupt(&self, patience: Duration) -> bool {
+        let _ending = Entered::new(&self.shared);
         let Some(mut running) = self.running.try_lock_for(patience) else {
             return false;
         };
-        let Some(mut work) = running.take() else {
-            return true;
-        };
+        let work = running.take();
+        self.taken.store(true, Ordering::SeqCst);
         drop(running);
+        let Some(mut work) = work else { return true };
         let waker = work.waker.take();
         self.shared.cancel(work);
         if let Some(waker) = waker {

@@ -1,11 +1,10 @@
 //! The circumstances of the call, event or task that author's code runs in.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use octa_plugin_abi::{self as abi, RSlice, RStr};
+
+use crate::clock::Moment;
 
 /// What is known of the call that is being handled.
 ///
@@ -44,7 +43,7 @@ enum Deadline {
     None,
     /// Nanoseconds from now on, whenever that is: for code that cannot wait.
     Remaining(u64),
-    At(Instant),
+    At(Moment),
 }
 
 /// What an envelope refers to, owned.
@@ -75,6 +74,7 @@ impl CallInfo {
     ///
     /// The envelope is as `abi::PluginFunctions::call` describes it, and the result, unlike its
     /// clones, ends before the call does.
+    #[inline]
     pub(crate) unsafe fn synchronous(envelope: &abi::Envelope<'_>) -> Self {
         let deadline = match envelope.remaining_nanos {
             abi::NO_DEADLINE => Deadline::None,
@@ -95,11 +95,12 @@ impl CallInfo {
     /// # Safety
     ///
     /// As [`synchronous`](Self::synchronous).
+    #[inline]
     pub(crate) unsafe fn asynchronous(envelope: &abi::Envelope<'_>) -> Self {
         // SAFETY: the caller's promise.
         let mut info = unsafe { Self::synchronous(envelope) };
         if let Deadline::Remaining(nanos) = info.deadline {
-            let at = Instant::now().checked_add(Duration::from_nanos(nanos));
+            let at = Moment::after(Duration::from_nanos(nanos));
             info.deadline = at.map_or(Deadline::None, Deadline::At);
         }
         info
@@ -167,14 +168,14 @@ impl CallInfo {
         match self.deadline {
             Deadline::None => None,
             Deadline::Remaining(nanos) => Some(Duration::from_nanos(nanos)),
-            Deadline::At(at) => Some(at.saturating_duration_since(Instant::now())),
+            Deadline::At(at) => Some(at.remaining()),
         }
     }
 
     /// The same circumstances with at most `limit` left.
     pub(crate) fn limited(&self, limit: Duration) -> Self {
         let left = self.remaining().map_or(limit, |left| left.min(limit));
-        let at = Instant::now().checked_add(left);
+        let at = Moment::after(left);
         Self {
             deadline: at.map_or(Deadline::None, Deadline::At),
             ..self.clone()

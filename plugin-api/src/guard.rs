@@ -30,6 +30,7 @@ thread_local! {
 }
 
 /// Runs author's code; a panic becomes an error with its message and location.
+#[inline]
 pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         forget_safely(payload);
@@ -60,6 +61,7 @@ pub(crate) struct InPoll {
 }
 
 impl InPoll {
+    #[inline]
     pub(crate) fn enter() -> Self {
         POLLS.with(|polls| {
             polls.set(polls.get() + 1);

@@ -41,6 +41,7 @@ extern crate self as octa_plugin_api;
 mod alloc;
 mod block_on;
 mod call;
+mod clock;
 mod context;
 mod error;
 #[doc(hidden)]

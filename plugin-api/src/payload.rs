@@ -40,10 +40,21 @@ impl Payload {
     }
 
     /// Copies `bytes` into a new payload.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 4 GiB.
+    #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        let mut writer = PayloadWriter::with_capacity(bytes.len());
-        writer.extend(bytes);
-        writer.finish()
+        if bytes.is_empty() {
+            return Self::empty();
+        }
+        let mut buffer = buffer(bytes.len());
+        assert!(!buffer.owner.is_null(), "a payload has at most 4 GiB");
+        // SAFETY: the host's functions made room for `bytes`, and gave the only handle on it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.data, bytes.len()) };
+        buffer.length = bytes.len();
+        Self(buffer)
     }
 
     /// Serialises `value` as JSON, straight into a new payload.
@@ -52,7 +63,7 @@ impl Payload {
     ///
     /// If `value` refuses to be serialised, or is too large.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
-        let mut writer = PayloadWriter::with_capacity(128);
+        let mut writer = PayloadWriter::with_capacity(256);
         serde_json::to_writer(&mut writer, value).map_err(|e| {
             Error::new(
                 ErrorKind::InvalidOutput,
@@ -230,6 +241,7 @@ impl PayloadWriter {
     /// # Panics
     ///
     /// If the payload would be larger than 4 GiB, or memory is exhausted.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -249,6 +261,7 @@ impl PayloadWriter {
         self.0
     }
 
+    #[inline]
     fn reserve(&mut self, additional: usize) -> bool {
         let buffer = &mut self.0.0;
         // SAFETY: this handle keeps its block alive.
@@ -267,6 +280,12 @@ impl io::Write for PayloadWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.extend(bytes);
         Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend(bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

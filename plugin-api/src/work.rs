@@ -44,12 +44,14 @@ pub(crate) struct Desk<'a> {
 
 impl Desk<'_> {
     /// Answers at once.
+    #[inline]
     pub(crate) fn ready(self, answer: Answer) -> u32 {
         write_reply(self.reply, answer);
         status::READY
     }
 
     /// Polls `future` once and leaves it with the host if it is not ready.
+    #[inline]
     pub(crate) fn start<F: Future<Output = Answer> + Send>(self, future: F) -> u32 {
         if size_of::<F>() <= self.slot.size && align_of::<F>() <= self.slot.align {
             let place = self.slot.data.cast::<F>();
@@ -89,6 +91,7 @@ pub(crate) fn boxed<F: Future<Output = Answer> + Send + 'static>(future: F) -> a
     }
 }
 
+#[inline]
 pub(crate) fn write_reply(reply: &mut abi::Reply, answer: Answer) {
     reply.number = answer.number;
     reply.content_type = abi::content_type::JSON;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use octa_loader::{BoxFuture, Envelope, Outcome, Started, Work};
+use octa_loader::{BoxFuture, Envelope, Outcome, Started, Terms, Work};
 use octa_plugin_api::{Error, ErrorKind, Payload, block_on};
 
 use super::{
@@ -32,6 +32,15 @@ pub(crate) struct PendingCall {
     capability: std::sync::Arc<str>,
 }
 
+/// A call on its way to a provider.
+struct Setup<'a> {
+    route: &'a Route,
+    envelope: &'a Envelope<'a>,
+    correlation: u128,
+    chain: &'a str,
+    payload: &'a Payload,
+}
+
 enum Waited {
     /// Work of a plugin, polled by who calls.
     Inline(Work),
@@ -40,89 +49,112 @@ enum Waited {
 }
 
 impl Services {
-    /// Begins a call and goes on with it as far as it comes.
-    #[inline]
+    /// Begins a call and goes on with it as far as it comes. `correlation` counts instead of the
+    /// envelope's.
+    #[inline(always)]
     pub(crate) fn begin(
         &self,
         route: &Route,
         envelope: &Envelope<'_>,
+        correlation: u128,
         payload: &Payload,
         cx: &mut Context<'_>,
     ) -> Begun {
         if envelope.chain.is_empty() {
-            let envelope = Envelope {
+            let call = Setup {
+                route,
+                envelope,
+                correlation,
                 chain: route.chain(),
-                ..*envelope
+                payload,
             };
-            return self.choose(route, &envelope, payload, cx);
+            return self.choose(&call, cx);
         }
+        self.begin_nested(route, envelope, correlation, payload, cx)
+    }
+
+    /// Begins a call that others wait for.
+    fn begin_nested(
+        &self,
+        route: &Route,
+        envelope: &Envelope<'_>,
+        correlation: u128,
+        payload: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Begun {
         match Chain::extend(envelope.chain, route.digits()) {
             Ok(chain) => {
-                let envelope = Envelope {
+                let call = Setup {
+                    route,
+                    envelope,
+                    correlation,
                     chain: chain.as_str(),
-                    ..*envelope
+                    payload,
                 };
-                self.choose(route, &envelope, payload, cx)
+                self.choose(&call, cx)
             }
             Err(refused) => Begun::Ready(self.refused(refused).into()),
         }
     }
 
-    /// Begins with the provider whose turn it is, or the next one that lets calls in; one that
-    /// says it is dead is asked only if there is no other.
-    #[inline]
-    fn choose(
+    /// Begins with the provider whose turn it is, or the next one that lets calls in.
+    #[inline(always)]
+    fn choose(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
+        let providers = call.route.providers();
+        if let [only] = providers.as_slice() {
+            return self.enter(call, only, cx).unwrap_or_else(Begun::from);
+        }
+        self.choose_among(call, &providers, cx)
+    }
+
+    /// A provider that says it is dead is asked only if there is no other.
+    fn choose_among(
         &self,
-        route: &Route,
-        envelope: &Envelope<'_>,
-        payload: &Payload,
+        call: &Setup<'_>,
+        providers: &[Provider],
         cx: &mut Context<'_>,
     ) -> Begun {
-        let providers = route.providers();
-        if let [only] = providers.as_slice() {
-            return self
-                .enter(route, only, envelope, payload, cx)
-                .unwrap_or_else(Begun::from);
-        }
-        let (before, after) = providers.split_at(route.turn(providers.len()));
+        let (before, after) = providers.split_at(call.route.turn(providers.len()));
         let in_turn = || after.iter().chain(before);
         let alive = in_turn().filter(|provider| !provider.is_dead());
         let dead = in_turn().filter(|provider| provider.is_dead());
         let mut turned_away = None;
         for provider in alive.chain(dead) {
-            match self.enter(route, provider, envelope, payload, cx) {
+            match self.enter(call, provider, cx) {
                 Ok(begun) => return begun,
                 Err(error) => turned_away = Some(error),
             }
         }
-        turned_away.unwrap_or_else(|| nobody(route)).into()
+        turned_away.unwrap_or_else(|| nobody(call.route)).into()
     }
 
     /// Enters a provider; an error says that it let nothing in.
-    #[inline]
+    #[inline(always)]
     fn enter(
         &self,
-        route: &Route,
+        call: &Setup<'_>,
         provider: &Provider,
-        envelope: &Envelope<'_>,
-        payload: &Payload,
         cx: &mut Context<'_>,
     ) -> Result<Begun, Error> {
-        let limit = self.deadline(envelope, provider);
-        let envelope = Envelope {
-            remaining: Some(limit),
-            ..*envelope
+        let terms = Terms {
+            remaining: self.deadline(call.envelope, provider),
+            correlation: call.correlation,
+            chain: call.chain,
         };
         if provider.blocking {
-            let work = Waited::Elsewhere(self.enter_elsewhere(provider, &envelope, payload));
-            return Ok(self.wait(route, work, limit, cx));
+            let work = Waited::Elsewhere(self.enter_elsewhere(call, provider, &terms));
+            return Ok(self.wait(call.route, work, terms.remaining, cx));
         }
+        let (handler, envelope) = (provider.handler, call.envelope);
         match provider
             .instance
-            .call(provider.handler, &envelope, payload, cx)
+            .call(handler, envelope, &terms, call.payload, cx)
         {
             Started::Ready(outcome) => Ok(Begun::Ready(outcome)),
-            Started::Pending(work) => Ok(self.wait_polled(route, Waited::Inline(work), limit, cx)),
+            Started::Pending(work) => {
+                let work = Waited::Inline(work);
+                Ok(self.wait_polled(call.route, work, terms.remaining, cx))
+            }
             Started::TurnedAway(error) => Err(error),
         }
     }
@@ -130,34 +162,35 @@ impl Services {
     /// Enters a handler that may block, on a thread to spare.
     fn enter_elsewhere(
         &self,
+        call: &Setup<'_>,
         provider: &Provider,
-        envelope: &Envelope<'_>,
-        payload: &Payload,
+        terms: &Terms<'_>,
     ) -> BoxFuture<Outcome> {
-        let (provider, payload) = (provider.clone(), payload.clone());
-        let texts = [envelope.caller, envelope.chain, envelope.trace].map(str::to_owned);
+        let (provider, payload) = (provider.clone(), call.payload.clone());
+        let envelope = call.envelope;
+        let texts = [envelope.caller, terms.chain, envelope.trace].map(str::to_owned);
         let keys = [envelope.routing_key, envelope.idempotency_key].map(str::to_owned);
         let headers = envelope.headers.to_vec();
         let (remaining, correlation, attempt) =
-            (envelope.remaining, envelope.correlation, envelope.attempt);
+            (terms.remaining, terms.correlation, envelope.attempt);
         let told = self.0.spare.run(move || {
             let envelope = Envelope {
-                remaining,
-                correlation,
                 attempt,
-                caller: &texts[0],
-                chain: &texts[1],
                 trace: &texts[2],
                 routing_key: &keys[0],
                 idempotency_key: &keys[1],
                 headers: &headers,
+                ..Envelope::of(&texts[0])
+            };
+            let terms = Terms {
+                remaining,
+                correlation,
+                chain: &texts[1],
             };
             block_on(async {
                 let started = std::future::poll_fn(|cx| {
-                    let call = provider
-                        .instance
-                        .call(provider.handler, &envelope, &payload, cx);
-                    Poll::Ready(call)
+                    let (instance, handler) = (&provider.instance, provider.handler);
+                    Poll::Ready(instance.call(handler, &envelope, &terms, &payload, cx))
                 });
                 started.await.finish().await
             })

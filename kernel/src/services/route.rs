@@ -26,6 +26,8 @@ pub(crate) struct Route {
     name: Arc<str>,
     number: usize,
     digits: [u8; DIGITS],
+    /// The digits as text: a chain of this one call.
+    chain: Box<str>,
     providers: ArcSwap<Vec<Provider>>,
     turns: [Turn; SHARDS],
 }
@@ -80,6 +82,7 @@ impl Route {
             name,
             number,
             digits: digits(number),
+            chain: String::from_utf8_lossy(&digits(number)).into(),
             providers: ArcSwap::default(),
             turns: Default::default(),
         }
@@ -99,7 +102,7 @@ impl Route {
 
     /// The same digits as a chain of this one call.
     pub(super) fn chain(&self) -> &str {
-        std::str::from_utf8(&self.digits).unwrap_or_default()
+        &self.chain
     }
 
     pub(crate) fn is_offered(&self) -> bool {

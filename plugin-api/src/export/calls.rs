@@ -33,6 +33,7 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// Handles it by a function that does not wait.
+    #[inline]
     pub fn ready<I, O>(self, handler: impl FnOnce(&Context, I) -> Result<O>) -> u32
     where
         I: Input,
@@ -45,6 +46,7 @@ impl Call<'_> {
     }
 
     /// Handles it by a function that reads the bytes where they lie.
+    #[inline]
     pub fn ready_bytes<O: Output>(self, handler: impl FnOnce(&Context, &[u8]) -> Result<O>) -> u32 {
         let ctx = self.synchronous();
         let bytes = self.payload.bytes.as_slice();
@@ -75,6 +77,7 @@ impl Call<'_> {
     }
 
     /// Handles it by a future.
+    #[inline]
     pub fn future<I, O, F>(self, handler: impl FnOnce(Context, I) -> F) -> u32
     where
         I: Input,
@@ -92,6 +95,7 @@ impl Call<'_> {
     }
 
     /// A context for a handler that cannot wait.
+    #[inline]
     fn synchronous(&self) -> Context {
         // SAFETY: the handler gets a reference, and has returned before the call is answered.
         let info = unsafe { CallInfo::synchronous(self.envelope) };
@@ -100,6 +104,7 @@ impl Call<'_> {
     }
 
     /// A context for a future.
+    #[inline]
     fn asynchronous(&self) -> Context {
         // SAFETY: the future owns the context, lends it to the author's own, and ends before the
         // call is answered or with it.
@@ -108,6 +113,7 @@ impl Call<'_> {
         unsafe { Context::borrowed(self.identity, info) }
     }
 
+    #[inline]
     fn handle<I, O>(self, handler: impl FnOnce(&Context, I) -> Result<O>) -> u32
     where
         I: Input,
@@ -119,6 +125,7 @@ impl Call<'_> {
     }
 }
 
+#[inline]
 fn input<I: Input>(payload: &abi::Bytes<'_>) -> Result<I> {
     // SAFETY: the payload of a call is as `abi::Bytes` describes it while it is handled.
     I::decode(payload.bytes.as_slice(), &|| unsafe {

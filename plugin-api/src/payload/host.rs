@@ -34,6 +34,7 @@ pub(crate) fn use_buffers_of(host: abi::HostFunctions_Ref) {
 }
 
 /// Makes an empty buffer with room for `capacity` bytes, in memory of the host.
+#[inline]
 pub(crate) fn buffer(capacity: usize) -> abi::Buffer {
     let host = HOST.load(Ordering::Acquire);
     if host.is_null() {
