@@ -70,7 +70,7 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Versioned<T>>> {
+    async fn get<T: DeserializeOwned>(self, key: &str) -> Result<Option<Versioned<T>>> {
         let ask = self
             .context
             .ask(self.operations.get)
@@ -92,12 +92,7 @@ impl Values<'_> {
         }
     }
 
-    async fn set<T: Serialize + ?Sized>(
-        &self,
-        key: &str,
-        value: &T,
-        expect: Expect,
-    ) -> Result<u64> {
+    async fn set<T: Serialize + ?Sized>(self, key: &str, value: &T, expect: Expect) -> Result<u64> {
         let (flags, version) = expect.to_abi();
         let ask = self
             .context
@@ -111,7 +106,7 @@ impl Values<'_> {
         answer.result.map(|_| answer.number)
     }
 
-    async fn delete(&self, key: &str, expect: Expect) -> Result<bool> {
+    async fn delete(self, key: &str, expect: Expect) -> Result<bool> {
         let (flags, version) = expect.to_abi();
         let ask = self
             .context
@@ -122,16 +117,20 @@ impl Values<'_> {
         answer.result.map(|_| answer.number > 0)
     }
 
-    async fn update<T, R>(&self, key: &str, mut change: impl FnMut(&mut T) -> R) -> Result<T>
+    async fn try_update<T>(
+        self,
+        key: &str,
+        mut change: impl FnMut(Option<T>) -> Result<T>,
+    ) -> Result<T>
     where
-        T: Serialize + DeserializeOwned + Default,
+        T: Serialize + DeserializeOwned,
     {
         for _ in 0..UPDATE_ATTEMPTS {
-            let (mut value, expect) = match self.get::<T>(key).await? {
-                Some(found) => (found.value, Expect::Version(found.version)),
-                None => (T::default(), Expect::Absent),
+            let (found, expect) = match self.get::<T>(key).await? {
+                Some(found) => (Some(found.value), Expect::Version(found.version)),
+                None => (None, Expect::Absent),
             };
-            change(&mut value);
+            let value = change(found)?;
             match self.set(key, &value, expect).await {
                 Ok(_) => return Ok(value),
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
@@ -159,7 +158,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// A missing permission, or a value that is not the JSON of a `T`.
-            pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+            pub async fn get<T: DeserializeOwned>(self, key: &str) -> Result<Option<T>> {
                 Ok(self.0.get(key).await?.map(|found| found.value))
             }
 
@@ -168,7 +167,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// As [`get`](Self::get).
-            pub async fn get_versioned<T>(&self, key: &str) -> Result<Option<Versioned<T>>>
+            pub async fn get_versioned<T>(self, key: &str) -> Result<Option<Versioned<T>>>
             where
                 T: DeserializeOwned,
             {
@@ -180,7 +179,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// A missing permission, an invalid key, or a value that is too large.
-            pub async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<u64> {
+            pub async fn set<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Result<u64> {
                 self.0.set(key, value, Expect::Any).await
             }
 
@@ -189,7 +188,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// [`ErrorKind::Conflict`] if another version was found; else as [`set`](Self::set).
-            pub async fn compare_and_set<T>(&self, key: &str, value: &T, expect: Expect) -> Result<u64>
+            pub async fn compare_and_set<T>(self, key: &str, value: &T, expect: Expect) -> Result<u64>
             where
                 T: Serialize + ?Sized,
             {
@@ -203,11 +202,37 @@ macro_rules! facility {
             ///
             /// [`ErrorKind::Conflict`] if others were faster 64 times; else as
             /// [`get`](Self::get) and [`set`](Self::set).
-            pub async fn update<T, R>(&self, key: &str, change: impl FnMut(&mut T) -> R) -> Result<T>
+            pub async fn update<T, R>(
+                self,
+                key: &str,
+                mut change: impl FnMut(&mut T) -> R,
+            ) -> Result<T>
             where
                 T: Serialize + DeserializeOwned + Default,
             {
-                self.0.update(key, change).await
+                let changed = |found: Option<T>| {
+                    let mut value = found.unwrap_or_default();
+                    change(&mut value);
+                    Ok(value)
+                };
+                self.0.try_update(key, changed).await
+            }
+
+            /// Makes a new value of the old one, or of none; answers what was written. Changed by
+            /// others meanwhile, it is read and made again. An error of `change` writes nothing.
+            ///
+            /// # Errors
+            ///
+            /// That of `change`; else as [`update`](Self::update).
+            pub async fn try_update<T>(
+                self,
+                key: &str,
+                change: impl FnMut(Option<T>) -> Result<T>,
+            ) -> Result<T>
+            where
+                T: Serialize + DeserializeOwned,
+            {
+                self.0.try_update(key, change).await
             }
 
             /// Deletes a value; answers whether there was one.
@@ -215,7 +240,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// A missing permission.
-            pub async fn delete(&self, key: &str) -> Result<bool> {
+            pub async fn delete(self, key: &str) -> Result<bool> {
                 self.0.delete(key, Expect::Any).await
             }
         }
@@ -258,7 +283,7 @@ impl State<'_> {
     /// # Errors
     ///
     /// A missing permission, or a value that is not the JSON of a `T`.
-    pub async fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<Entry<T>>> {
+    pub async fn list<T: DeserializeOwned>(self, prefix: &str) -> Result<Vec<Entry<T>>> {
         let ask = self
             .0
             .context
@@ -277,7 +302,7 @@ impl Storage<'_> {
     ///
     /// A missing permission, or a value that is not the JSON of a `T`.
     pub async fn list<T: DeserializeOwned>(
-        &self,
+        self,
         prefix: &str,
         after: Option<&str>,
         limit: u32,
@@ -301,7 +326,7 @@ impl Storage<'_> {
     /// # Errors
     ///
     /// [`ErrorKind::Conflict`] names the first write that found another version.
-    pub async fn batch(&self, batch: Batch) -> Result<Vec<u64>> {
+    pub async fn batch(self, batch: Batch) -> Result<Vec<u64>> {
         let ask = self
             .0
             .context

@@ -62,3 +62,8 @@ pub use builder::Builder;
 pub use octa_kernel::Kernel;
 pub use serde_json::json;
 pub use test_kernel::{Event, Events, TestKernel};
+
+/// The examples of the README are compiled here, the only room that knows both sides.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

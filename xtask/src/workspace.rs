@@ -94,6 +94,10 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 }
 
 /// An environment variable, if it is set and is text; the one place where this program reads them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one home of the environment here"
+)]
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

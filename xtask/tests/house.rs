@@ -34,12 +34,21 @@ fn metadata() -> Metadata {
 /// The rows of the table of rooms: room, package, needs.
 fn rooms() -> Vec<(String, String, BTreeSet<String>)> {
     let text = read("ARCHITECTURE.md");
-    let (_, table) = text.split_once("| room |").expect("there is a table of rooms");
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let (_, table) = text
+        .split_once("| room |")
+        .expect("there is a table of rooms");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let plain = |cell: &str| cell.trim_matches('`').to_owned();
-        let needs = cells[3].split(", ").filter(|cell| !cell.is_empty()).map(plain).collect();
+        let needs = cells[3]
+            .split(", ")
+            .filter(|cell| !cell.is_empty())
+            .map(plain)
+            .collect();
         (plain(cells[1]), plain(cells[2]), needs)
     })
     .collect()
@@ -48,20 +57,41 @@ fn rooms() -> Vec<(String, String, BTreeSet<String>)> {
 #[test]
 fn the_table_of_rooms_is_the_workspace() {
     let metadata = metadata();
-    let ours: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let ours: BTreeSet<_> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     let mut found = Needs::new();
     for package in &metadata.packages {
         let needed = package.dependencies.iter().filter(|dependency| {
             dependency.kind != cargo_metadata::DependencyKind::Development
                 && ours.contains(&dependency.name)
         });
-        found.insert(package.name.to_string(), needed.map(|d| d.name.clone()).collect());
-        let folder = package.manifest_path.parent().expect("a manifest lies in a folder");
-        let row = rooms().into_iter().find(|(_, name, _)| *name == *package.name);
-        let (room, ..) = row.unwrap_or_else(|| panic!("ARCHITECTURE.md does not name `{}`", package.name));
-        assert_eq!(folder.as_std_path(), root().join(&room), "the room of `{}`", package.name);
+        found.insert(
+            package.name.to_string(),
+            needed.map(|d| d.name.clone()).collect(),
+        );
+        let folder = package
+            .manifest_path
+            .parent()
+            .expect("a manifest lies in a folder");
+        let row = rooms()
+            .into_iter()
+            .find(|(_, name, _)| *name == *package.name);
+        let (room, ..) =
+            row.unwrap_or_else(|| panic!("ARCHITECTURE.md does not name `{}`", package.name));
+        assert_eq!(
+            folder.as_std_path(),
+            root().join(&room),
+            "the room of `{}`",
+            package.name
+        );
     }
-    let written: Needs = rooms().into_iter().map(|(_, package, needs)| (package, needs)).collect();
+    let written: Needs = rooms()
+        .into_iter()
+        .map(|(_, package, needs)| (package, needs))
+        .collect();
     assert_eq!(written, found, "ARCHITECTURE.md and the manifests differ");
 }
 
@@ -69,15 +99,23 @@ fn the_table_of_rooms_is_the_workspace() {
 fn every_path_that_the_architecture_names_exists() {
     let text = read("ARCHITECTURE.md");
     let quoted = text.split('`').skip(1).step_by(2);
-    let paths: Vec<_> = quoted.filter(|it| it.contains('/') && !it.contains(' ')).collect();
+    let paths: Vec<_> = quoted
+        .filter(|it| it.contains('/') && !it.contains(' '))
+        .collect();
     assert!(paths.len() > 10, "paths are found: {paths:?}");
     for path in paths {
-        assert!(root().join(path).exists(), "ARCHITECTURE.md names `{path}`, which does not exist");
+        assert!(
+            root().join(path).exists(),
+            "ARCHITECTURE.md names `{path}`, which does not exist"
+        );
     }
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the checkout is readable").flatten() {
+    for entry in fs::read_dir(folder)
+        .expect("the checkout is readable")
+        .flatten()
+    {
         let path = entry.path();
         let name = entry.file_name();
         if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
@@ -103,8 +141,17 @@ fn every_file_says_what_it_is_for() {
             continue;
         }
         let text = read(&path);
-        assert!(text.starts_with("//! "), "{} does not begin with `//!`", path.display());
-        assert_ne!(path.file_name().expect("a file has a name"), "mod.rs", "{}", path.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} does not begin with `//!`",
+            path.display()
+        );
+        assert_ne!(
+            path.file_name().expect("a file has a name"),
+            "mod.rs",
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -112,7 +159,11 @@ fn every_file_says_what_it_is_for() {
 fn no_file_is_too_long() {
     for path in all_sources() {
         let lines = read(&path).lines().count();
-        assert!(lines <= 800, "{} has {lines} lines: split it", path.display());
+        assert!(
+            lines <= 800,
+            "{} has {lines} lines: split it",
+            path.display()
+        );
     }
 }
 
@@ -120,12 +171,18 @@ fn no_file_is_too_long() {
 fn unsafe_has_two_addresses() {
     for path in all_sources() {
         let inside = path.strip_prefix(root()).expect("found below the root");
-        let may = ["plugin-api", "loader", "tests", "bench"].iter().any(|room| inside.starts_with(room));
+        let may = ["plugin-api", "loader", "tests", "bench"]
+            .iter()
+            .any(|room| inside.starts_with(room));
         // Put together, so that this file does not find itself.
         let words = ["unsafe {", "unsafe fn", "unsafe impl"].map(|word| format!(" {word}"));
         let text = read(&path);
         let found = words.iter().any(|word| text.contains(word.as_str()));
         let itself = inside == Path::new("xtask/tests/house.rs");
-        assert!(may || itself || !found, "{} has unsafe code", inside.display());
+        assert!(
+            may || itself || !found,
+            "{} has unsafe code",
+            inside.display()
+        );
     }
 }

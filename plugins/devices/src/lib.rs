@@ -149,31 +149,26 @@ async fn insert(ctx: &Context, device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// Changes a device and says so, unless it stands like that already. Of two changes at once, one
-/// finds another version than it read and begins anew.
+/// Changes a device and says so, unless it stands like that already.
 async fn change(
     ctx: &Context,
     id: &str,
     apply: impl Fn(&mut Kind) -> Result<(), &'static str>,
 ) -> Result<Device> {
-    loop {
-        let found = ctx.storage().get_versioned::<Device>(id).await?;
-        let found = found.ok_or_else(|| unknown(id))?;
-        let mut device = found.value.clone();
+    let mut before = None;
+    let changed = |found: Option<Device>| {
+        let mut device = found.ok_or_else(|| unknown(id))?;
+        before = Some(device.clone());
         apply(&mut device.kind)
             .map_err(|found| Error::new(ErrorKind::InvalidInput, format!("`{id}` is {found}")))?;
-        if device == found.value {
-            return Ok(device);
-        }
-        let expect = Expect::Version(found.version);
-        match ctx.storage().compare_and_set(id, &device, expect).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => continue,
-            other => other?,
-        };
+        Ok(device)
+    };
+    let device = ctx.storage().try_update(id, changed).await?;
+    if before.as_ref() != Some(&device) {
         log::info!("`{id}` is now {:?}", device.kind);
         ctx.publish("devices.state_changed", &device).await?;
-        return Ok(device);
     }
+    Ok(device)
 }
 
 fn unknown(id: &str) -> Error {

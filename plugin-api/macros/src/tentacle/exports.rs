@@ -21,6 +21,11 @@ pub(crate) fn items(this: &syn::Type, own_allocator: bool) -> TokenStream {
         #[unsafe(export_name = #HEADER_NAME)]
         static HEADER: ::octa_plugin_api::abi::abi_stable::library::LibHeader =
             ::octa_plugin_api::export::header::<#this>();
+
+        // In a build for tests nothing else uses the handlers, unless a test runs the plugin.
+        #[cfg(test)]
+        const _: fn() -> ::octa_plugin_api::export::Linked =
+            ::octa_plugin_api::export::linked::<#this>;
     }
 }
 

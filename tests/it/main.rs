@@ -1,0 +1,25 @@
+//! Tests of the whole over really compiled plugins, which `fixtures` builds once for all.
+//!
+//! Each module is a field of scenarios; `home` is where they take place.
+
+mod abi;
+mod calls;
+mod configuration;
+mod dependencies;
+mod directory;
+mod events;
+mod facilities;
+mod files;
+mod fixtures;
+mod forge;
+mod home;
+mod interruption;
+mod lifecycle;
+mod loading;
+mod logs;
+mod manifests;
+mod panics;
+mod permissions;
+mod program;
+mod scenarios;
+mod trees;

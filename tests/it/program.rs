@@ -1,0 +1,244 @@
+//! The `octa` program, driven as a user does.
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::{
+    fixtures,
+    home::{Home, read, run},
+};
+
+/// What a command of the program left behind.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command of the program to its end.
+pub(crate) fn octa(home: &Home, arguments: &[&str]) -> Outcome {
+    let output = command(home, arguments).output().expect("the program runs");
+    let text = |bytes: &[u8]| home.anonymous(&String::from_utf8_lossy(bytes));
+    Outcome {
+        code: output.status.code().expect("no signal ended it"),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
+}
+
+/// The program, with everything it may write outside its arguments in this home.
+fn command(home: &Home, arguments: &[&str]) -> Command {
+    let mut command = Command::new(fixtures::octa());
+    command.args(arguments).env_clear();
+    for place in ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"] {
+        command.env(place, home.root());
+    }
+    command
+}
+
+/// A kernel that runs in the program.
+struct Serving {
+    home: Home,
+    child: Child,
+}
+
+impl Serving {
+    /// Runs the plugins of a home until the neighbour is started.
+    async fn begin(home: Home) -> Self {
+        let (plugins, data) = (home.plugins(), home.data());
+        let mut command = command(&home, &["run"]);
+        command
+            .arg("--plugins")
+            .arg(plugins)
+            .arg("--data")
+            .arg(data);
+        command.stdout(File::create(home.root().join("stdout")).expect("a file"));
+        command.stderr(File::create(home.root().join("stderr")).expect("a file"));
+        let child = command.spawn().expect("the program runs");
+        let serving = Self { home, child };
+        serving.until("neighbour", "started").await;
+        serving
+    }
+
+    /// Waits until a plugin is in a state.
+    async fn until(&self, plugin: &str, state: &str) {
+        while self.state(plugin) != state {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn state(&self, plugin: &str) -> Value {
+        let listed = octa(&self.home, &["list", "--json"]);
+        let answer: Value = serde_json::from_str(&listed.stdout).expect("an envelope");
+        let plugins = answer["data"]["plugins"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let mut found = plugins.into_iter().filter(|found| found["name"] == plugin);
+        found
+            .next()
+            .map_or(Value::Null, |found| found["state"].clone())
+    }
+
+    /// Checks a command: what it prints, or else what it tells.
+    #[track_caller]
+    fn check(&self, arguments: &[&str], code: i32, expect: &str) {
+        let Outcome {
+            code: found,
+            stdout,
+            stderr,
+        } = octa(&self.home, arguments);
+        assert_eq!(
+            (found, format!("{stdout}{stderr}").as_str()),
+            (code, expect)
+        );
+    }
+
+    /// Interrupts it as Ctrl-C does; answers what it printed and what it told.
+    fn interrupt(mut self) -> [String; 2] {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a process id"), Signal::INT).expect("it runs");
+        let status = self.child.wait().expect("it is ours");
+        assert!(status.success(), "{status}");
+        ["stdout", "stderr"].map(|name| {
+            let text = read(&self.home.root().join(name));
+            self.home.anonymous(&String::from_utf8_lossy(&text))
+        })
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Only where a scenario failed: otherwise it has ended.
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
+fn good_and_bad_files_are_listed() {
+    run(async {
+        let home = Home::with(&["panics-in-start"]);
+        home.put("text", b"text");
+        let serving = Serving::begin(home).await;
+        serving.until("panics-in-start", "failed").await;
+        let listed = octa(&serving.home, &["list", "--json"]);
+        let answer: Value = serde_json::from_str(&listed.stdout).expect("an envelope");
+        let plugins = answer["data"]["plugins"].as_array().expect("a list");
+        let states: Vec<_> = plugins.iter().map(|p| [&p["name"], &p["state"]]).collect();
+        assert_eq!(
+            json!(states),
+            json!([["neighbour", "started"], ["panics-in-start", "failed"]])
+        );
+        let rejected = &answer["data"]["rejected"][0];
+        assert_eq!(rejected["path"], "HOME/plugins/text.so");
+        assert_eq!(rejected["problem"]["kind"], "rejected");
+        let [printed, told] = serving.interrupt();
+        assert!(
+            printed.contains("rejected   file `HOME/plugins/text.so` is not a library"),
+            "{printed}"
+        );
+        assert!(!told.contains("stack backtrace"), "{told}");
+    });
+}
+
+#[test]
+fn calls_and_stops_reach_the_plugins() {
+    run(async {
+        let serving = Serving::begin(Home::with(&["panics-in-handler"])).await;
+        serving.check(
+            &["call", "neighbour.echo", r#"{"a":[1,2]}"#],
+            0,
+            "{\"a\":[1,2]}\n",
+        );
+        let unknown = "error: no plugin offers the capability `neighbour.ecko`\n\
+                       hint: did you mean `neighbour.echo`?\n";
+        serving.check(&["call", "neighbour.ecko", "1"], 3, unknown);
+        let panicked = octa(&serving.home, &["call", "panics-in-handler.now", "13"]);
+        assert_eq!(panicked.code, 1);
+        assert!(
+            panicked.stderr.contains("number 13 is unlucky"),
+            "{panicked:?}"
+        );
+        serving.check(&["stop", "neighbour"], 0, "neighbour 0.1.0 is stopped\n");
+        assert_eq!(serving.state("neighbour"), "stopped");
+        let nobody = "error: no plugin that offers `neighbour.echo` is started\n\
+                      hint: `octa list` shows why\n";
+        serving.check(&["call", "neighbour.echo", "1"], 1, nobody);
+        serving.check(&["start", "neighbour"], 0, "neighbour 0.1.0 is started\n");
+        serving.check(&["unload", "neighbour"], 0, "neighbour 0.1.0 is unloaded\n");
+        let none = "error: there is no plugin `neighbor`\nhint: did you mean `neighbour`?\n";
+        serving.check(&["load", "neighbor"], 3, none);
+        serving.interrupt();
+    });
+}
+
+#[test]
+fn events_go_in_and_come_out() {
+    run(async {
+        let serving = Serving::begin(Home::with(&[])).await;
+        let mut tail = command(
+            &serving.home,
+            &["tail", "neighbour.pong", "--count", "1", "--json"],
+        );
+        let file = serving.home.root().join("tail");
+        let mut tail = tail
+            .stdout(File::create(&file).expect("a file"))
+            .spawn()
+            .expect("it runs");
+        // Nobody tells when the tail listens: publish until it has heard.
+        while tail.try_wait().expect("it is ours").is_none() {
+            assert_eq!(
+                octa(&serving.home, &["publish", "neighbour.ping", "7"]).code,
+                0
+            );
+        }
+        let event: Value = serde_json::from_slice(&read(&file)).expect("an event");
+        assert_eq!(
+            [&event["topic"], &event["source"]],
+            ["neighbour.pong", "neighbour"]
+        );
+        let [printed, told] = serving.interrupt();
+        assert!(printed.contains("neighbour.pong  7"), "{printed}");
+        assert!(
+            printed.contains("neighbour 0.1.0: started → stopped"),
+            "{printed}"
+        );
+        assert!(!told.contains("stack backtrace"), "{told}");
+    });
+}
+
+/// Checks how the program refuses to run over a plugin directory.
+#[track_caller]
+fn check_refused(plugins: impl FnOnce(&Home) -> PathBuf, expect: &str) {
+    let home = Home::with(&[]);
+    let [plugins, data] = [plugins(&home), home.data()].map(|path| path.display().to_string());
+    let outcome = octa(&home, &["run", "--plugins", &plugins, "--data", &data]);
+    let errors: Vec<_> = outcome
+        .stderr
+        .lines()
+        .filter(|line| !line.contains(" INFO "))
+        .collect();
+    assert_eq!((outcome.code, errors.join("\n").as_str()), (3, expect));
+}
+
+#[test]
+fn a_plugin_directory_that_is_none() {
+    check_refused(
+        |home| home.plugins().join("nowhere"),
+        "error: plugin directory `HOME/plugins/nowhere` does not exist\n\
+         hint: create it, for example with `mkdir -p HOME/plugins/nowhere`",
+    );
+    check_refused(
+        |home| home.plugins().join("neighbour.so"),
+        "error: plugin directory `HOME/plugins/neighbour.so` is a file, expected a directory\n\
+         hint: name the directory that holds it: `HOME/plugins`",
+    );
+}
