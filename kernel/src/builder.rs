@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use octa_loader::{FileRules, Opener, StageDir, StageError};
+use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::{
@@ -234,24 +235,42 @@ impl Builder {
     }
 
     /// A place for private copies, if there is anything to copy.
-    fn open_stage(&self) -> Result<Option<StageDir>, BuildError> {
+    fn open_stage(&self) -> Result<Option<Stage>, BuildError> {
         if self.plugins.is_none() {
             return Ok(None);
         }
-        let data = match &self.data {
-            Some(data) => data.clone(),
-            None => std::env::temp_dir().join(format!("octa-{}", std::process::id())),
+        let Some(data) = &self.data else {
+            let temporary = tempfile::Builder::new().prefix("octa-").tempdir();
+            let temporary = temporary.map_err(|source| BuildError::Data {
+                path: std::env::temp_dir(),
+                source,
+            })?;
+            let copies = StageDir::open(temporary.path())?;
+            return Ok(Some(Stage {
+                copies,
+                _temporary: Some(temporary),
+            }));
         };
-        make_directory(&data)?;
-        let stage = StageDir::open(&data)?;
-        if let Err(error) = stage.sweep() {
+        make_directory(data)?;
+        let copies = StageDir::open(data)?;
+        if let Err(error) = copies.sweep() {
             log::warn!(
                 "leftovers of other kernels stay in `{}`: {error}",
                 data.display()
             );
         }
-        Ok(Some(stage))
+        Ok(Some(Stage {
+            copies,
+            _temporary: None,
+        }))
     }
+}
+
+/// Where private copies of plugins lie.
+pub(crate) struct Stage {
+    pub(crate) copies: StageDir,
+    /// Removed with the kernel; libraries that are mapped do not need their names any more.
+    _temporary: Option<TempDir>,
 }
 
 fn make_directory(path: &Path) -> Result<(), BuildError> {

@@ -9,12 +9,13 @@ mod scan;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
-use octa_loader::{FileRules, Opener, StageDir};
+use octa_loader::{FileRules, Opener};
 use octa_plugin_api::Payload;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    builder::Stage,
     bus::Publisher,
     config::{Config, Secrets},
     facilities::Commons,
@@ -38,7 +39,7 @@ pub(crate) struct Core {
     pub(crate) linked: Vec<Linked>,
     pub(crate) rules: FileRules,
     pub(crate) opener: Opener,
-    pub(crate) stage: Option<StageDir>,
+    pub(crate) stage: Option<Stage>,
     pub(crate) log_level: log::LevelFilter,
 }
 

@@ -244,6 +244,7 @@ impl Core {
                     ));
                 };
                 let staged = stage
+                    .copies
                     .stage(&inspection)
                     .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
                 self.opener
@@ -307,6 +308,7 @@ impl Core {
 
     async fn close(&self, instance: Instance) -> Result<(), Problem> {
         let (limit, name) = (self.config.kernel.stop_deadline, instance.name().clone());
+        quiet(&instance, limit).await;
         let closed = self
             .within(limit, &format!("`drop` of plugin `{name}`"), move || {
                 instance.destroy()
@@ -335,6 +337,19 @@ impl Core {
                 instance.name()
             );
         }
+    }
+}
+
+/// Waits until no thread is in the instance's code any more: what was interrupted may be just
+/// on its way out. In real time whatever the clock, since it waits for threads.
+async fn quiet(instance: &Instance, limit: Duration) {
+    let quiet = async {
+        while instance.is_busy() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(limit, quiet).await.is_err() {
+        log::debug!("plugin `{}` is not quiet after {limit:?}", instance.name());
     }
 }
 
