@@ -16,7 +16,7 @@ use std::{
 
 use octa_plugin_abi::{self as abi, status};
 use octa_plugin_api::{Error, ErrorKind};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     gate::Inside,
@@ -120,13 +120,9 @@ impl Future for Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let _ending = Entered::new(&self.cell.shared);
-        let work = self.cell.running.lock().take();
-        self.cell.taken.store(true, Ordering::SeqCst);
+        let running = self.cell.running.lock();
+        self.cell.end(running);
         self.cell.shared.ledger.leave(self.key);
-        if let Some(work) = work {
-            self.cell.shared.cancel(work);
-        }
     }
 }
 
@@ -140,20 +136,25 @@ impl Cell {
     /// Ends the work where it stands and tells who waits for it. False if it is being polled
     /// for longer than `patience`: its code blocks.
     pub(crate) fn interrupt(&self, patience: Duration) -> bool {
-        let _ending = Entered::new(&self.shared);
-        let Some(mut running) = self.running.try_lock_for(patience) else {
+        let Some(running) = self.running.try_lock_for(patience) else {
             return false;
         };
-        let work = running.take();
-        self.taken.store(true, Ordering::SeqCst);
-        drop(running);
-        let Some(mut work) = work else { return true };
-        let waker = work.waker.take();
-        self.shared.cancel(work);
-        if let Some(waker) = waker {
+        if let Some(waker) = self.end(running) {
             waker.wake();
         }
         true
+    }
+
+    /// Ends the work if there is some left; answers who waits for it. The instance is busy until
+    /// the plugin's future is dropped: first the entry is counted, then the work counts no more.
+    fn end(&self, mut running: MutexGuard<'_, Option<Running>>) -> Option<Waker> {
+        let mut work = running.take()?;
+        let _entered = Entered::new(&self.shared);
+        self.taken.store(true, Ordering::SeqCst);
+        drop(running);
+        let waker = work.waker.take();
+        self.shared.cancel(work);
+        waker
     }
 }
 
