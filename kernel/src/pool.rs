@@ -3,17 +3,17 @@
 
 use std::{
     any::Any,
-    collections::VecDeque,
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
 use async_task::{Runnable, Task};
+use crossbeam_queue::SegQueue;
 use parking_lot::{Condvar, Mutex};
 
 /// How long a thread may run one piece of work while others wait before another takes its place.
@@ -29,7 +29,16 @@ struct Shared {
     wanted: usize,
     /// For threads to come; gone at the end.
     keep: Mutex<Option<Keep>>,
-    state: Mutex<State>,
+    queue: SegQueue<Runnable>,
+    /// Threads that wait for work, or are about to.
+    idle: AtomicUsize,
+    /// A thread was woken and has not looked yet; it wakes the next if there is more to do.
+    waking: AtomicBool,
+    /// The watcher sleeps until work waits for a thread.
+    watcher_sleeps: AtomicBool,
+    ended: AtomicBool,
+    /// Held by who goes to sleep and by who wakes; not by who finds work to do.
+    workers: Mutex<Vec<Arc<Worker>>>,
     /// Wakes a thread for work, or at the end.
     work: Condvar,
     /// Wakes the watcher when work waits for a thread.
@@ -38,18 +47,6 @@ struct Shared {
 
 /// What has to be there as long as a thread may use it.
 pub(crate) type Keep = Arc<dyn Any + Send + Sync>;
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Runnable>,
-    idle: usize,
-    /// A thread was woken and has not looked yet; it wakes the next if there is more to do.
-    waking: bool,
-    /// The watcher sleeps until work waits for a thread.
-    watcher_sleeps: bool,
-    workers: Vec<Arc<Worker>>,
-    ended: bool,
-}
 
 #[derive(Default)]
 struct Worker {
@@ -66,12 +63,17 @@ impl Pool {
         let shared = Arc::new(Shared {
             wanted: threads.max(1),
             keep: Mutex::new(Some(keep.clone())),
-            state: Mutex::default(),
+            queue: SegQueue::new(),
+            idle: AtomicUsize::new(0),
+            waking: AtomicBool::new(false),
+            watcher_sleeps: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            workers: Mutex::default(),
             work: Condvar::new(),
             pressure: Condvar::new(),
         });
         for _ in 0..shared.wanted {
-            Shared::add_worker(&shared, &mut shared.state.lock());
+            Shared::add_worker(&shared, &mut shared.workers.lock());
         }
         let watcher = shared.clone();
         spawn_thread("octa-pool-watch", move || watcher.watch());
@@ -99,55 +101,62 @@ impl Pool {
 
     /// Ends it: what is queued is dropped, blocked threads end when they come back.
     pub(crate) fn end(&self) {
-        let queue = {
-            let mut state = self.0.state.lock();
-            state.ended = true;
-            std::mem::take(&mut state.queue)
-        };
+        self.0.ended.store(true, Ordering::SeqCst);
         self.0.keep.lock().take();
+        // Whoever was about to sleep holds this lock, or sees the end after it.
+        drop(self.0.workers.lock());
         self.0.work.notify_all();
         self.0.pressure.notify_all();
-        // Dropping what was queued may schedule others: not under the lock.
-        drop(queue);
+        self.0.drop_queue();
     }
 
     /// How many threads there are, blocked ones included.
     #[cfg(test)]
     fn threads(&self) -> usize {
-        self.0.state.lock().workers.len()
+        self.0.workers.lock().len()
     }
 }
 
 impl Shared {
     fn schedule(&self, runnable: Runnable) {
-        let mut state = self.state.lock();
-        if state.ended {
-            drop(state);
-            drop(runnable);
-            return;
+        self.queue.push(runnable);
+        if self.ended.load(Ordering::SeqCst) {
+            return self.drop_queue();
         }
-        state.queue.push_back(runnable);
-        self.see_to_queue(&mut state);
+        self.see_to_queue();
+    }
+
+    /// Drops what is queued, which may queue others.
+    fn drop_queue(&self) {
+        while let Some(runnable) = self.queue.pop() {
+            drop(runnable);
+        }
     }
 
     /// Sees to it that what is queued is done, however long the threads at work take: wakes an
     /// idle thread, one after the other, since the first may well do all there is to do, or the
     /// watcher.
-    fn see_to_queue(&self, state: &mut State) {
-        if state.idle > 0 {
-            if !state.waking {
-                state.waking = true;
-                self.work.notify_one();
+    ///
+    /// Who queues something looks for sleepers afterwards; who goes to sleep says so first and
+    /// looks at the queue afterwards: one of the two sees the other.
+    fn see_to_queue(&self) {
+        if self.idle.load(Ordering::SeqCst) > 0 {
+            if !self.waking.swap(true, Ordering::SeqCst) {
+                let _sleepers_wait = self.workers.lock();
+                if !self.work.notify_one() {
+                    // The last sleeper found the work by itself.
+                    self.waking.store(false, Ordering::SeqCst);
+                }
             }
-        } else if state.watcher_sleeps {
-            state.watcher_sleeps = false;
+        } else if self.watcher_sleeps.swap(false, Ordering::SeqCst) {
+            let _watcher_waits = self.workers.lock();
             self.pressure.notify_one();
         }
     }
 
-    fn add_worker(this: &Arc<Self>, state: &mut State) {
+    fn add_worker(this: &Arc<Self>, workers: &mut Vec<Arc<Worker>>) {
         let worker = Arc::new(Worker::default());
-        state.workers.push(worker.clone());
+        workers.push(worker.clone());
         let (shared, keep) = (this.clone(), this.keep.lock().clone());
         spawn_thread("octa-pool", move || {
             shared.run(&worker);
@@ -161,62 +170,70 @@ impl Shared {
             runnable.run();
             worker.count.fetch_add(1, Ordering::Relaxed);
         }
-        self.state
-            .lock()
-            .workers
-            .retain(|other| !Arc::ptr_eq(other, worker));
+        let mut workers = self.workers.lock();
+        workers.retain(|other| !Arc::ptr_eq(other, worker));
     }
 
     fn next(&self, worker: &Worker) -> Option<Runnable> {
-        let mut state = self.state.lock();
         loop {
-            if state.ended || worker.replaced.load(Ordering::Relaxed) {
+            if self.ended.load(Ordering::SeqCst) || worker.replaced.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(runnable) = state.queue.pop_front() {
-                if !state.queue.is_empty() {
-                    self.see_to_queue(&mut state);
+            if let Some(runnable) = self.queue.pop() {
+                if !self.queue.is_empty() {
+                    self.see_to_queue();
                 }
                 return Some(runnable);
             }
-            state.idle += 1;
-            self.work.wait(&mut state);
-            state.idle -= 1;
-            state.waking = false;
+            self.sleep();
         }
+    }
+
+    fn sleep(&self) {
+        let mut workers = self.workers.lock();
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        if self.queue.is_empty() && !self.ended.load(Ordering::SeqCst) {
+            self.work.wait(&mut workers);
+        }
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        self.waking.store(false, Ordering::SeqCst);
     }
 
     /// Replaces threads that run one thing for too long while work waits.
     fn watch(self: &Arc<Self>) {
-        let mut state = self.state.lock();
-        while !state.ended {
-            if state.queue.is_empty() || state.idle > 0 {
-                state.watcher_sleeps = true;
-                self.pressure.wait(&mut state);
+        let mut workers = self.workers.lock();
+        while !self.ended.load(Ordering::SeqCst) {
+            self.watcher_sleeps.store(true, Ordering::SeqCst);
+            if !self.work_waits() {
+                self.pressure.wait(&mut workers);
                 continue;
             }
-            let before: Vec<_> = state
-                .workers
-                .iter()
-                .map(|w| (w.clone(), w.running()))
-                .collect();
-            self.pressure.wait_for(&mut state, PATIENCE);
-            if state.queue.is_empty() || state.ended {
-                continue;
+            self.watcher_sleeps.store(false, Ordering::SeqCst);
+            let running = |worker: &Arc<Worker>| (worker.clone(), worker.running());
+            let before: Vec<_> = workers.iter().map(running).collect();
+            self.pressure.wait_for(&mut workers, PATIENCE);
+            if self.work_waits() && !self.ended.load(Ordering::SeqCst) {
+                self.replace_blocked(&before, &mut workers);
             }
-            self.replace_blocked(&before, &mut state);
         }
     }
 
-    fn replace_blocked(self: &Arc<Self>, before: &[(Arc<Worker>, Option<u64>)], state: &mut State) {
+    fn work_waits(&self) -> bool {
+        !self.queue.is_empty() && self.idle.load(Ordering::SeqCst) == 0
+    }
+
+    fn replace_blocked(
+        self: &Arc<Self>,
+        before: &[(Arc<Worker>, Option<u64>)],
+        workers: &mut Vec<Arc<Worker>>,
+    ) {
         for (worker, running) in before {
             let still = running.is_some() && *running == worker.running();
-            if still && state.workers.len() < MOST && !worker.replaced.swap(true, Ordering::Relaxed)
-            {
+            if still && workers.len() < MOST && !worker.replaced.swap(true, Ordering::Relaxed) {
                 log::warn!(
                     "a plugin blocks a thread for more than {PATIENCE:?} while others wait; another thread takes its place"
                 );
-                Self::add_worker(self, state);
+                Self::add_worker(self, workers);
             }
         }
     }
