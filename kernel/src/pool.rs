@@ -18,6 +18,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// How long a thread may run one piece of work while others wait before another takes its place.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How often a thread looks for work again before it sleeps; some microseconds in all.
+const LOOKS: usize = 32;
 /// The most threads at once; beyond it work waits.
 const MOST: usize = 256;
 
@@ -32,6 +34,8 @@ struct Shared {
     queue: SegQueue<Runnable>,
     /// Threads that wait for work, or are about to.
     idle: AtomicUsize,
+    /// A thread looks again and again before it sleeps: it needs no waking.
+    looking: AtomicBool,
     /// A thread was woken and has not looked yet; it wakes the next if there is more to do.
     waking: AtomicBool,
     /// The watcher sleeps until work waits for a thread.
@@ -65,6 +69,7 @@ impl Pool {
             keep: Mutex::new(Some(keep.clone())),
             queue: SegQueue::new(),
             idle: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
             waking: AtomicBool::new(false),
             watcher_sleeps: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -140,6 +145,9 @@ impl Shared {
     /// Who queues something looks for sleepers afterwards; who goes to sleep says so first and
     /// looks at the queue afterwards: one of the two sees the other.
     fn see_to_queue(&self) {
+        if self.looking.load(Ordering::SeqCst) {
+            return;
+        }
         if self.idle.load(Ordering::SeqCst) > 0 {
             if !self.waking.swap(true, Ordering::SeqCst) {
                 let _sleepers_wait = self.workers.lock();
@@ -185,8 +193,25 @@ impl Shared {
                 }
                 return Some(runnable);
             }
-            self.sleep();
+            if !self.look() {
+                self.sleep();
+            }
         }
+    }
+
+    /// Looks for work a little longer, one thread at a time: work often comes right after work,
+    /// and waking a thread takes longer than most of it. True if there is some.
+    fn look(&self) -> bool {
+        if self.looking.swap(true, Ordering::SeqCst) {
+            return false;
+        }
+        let found = (0..LOOKS).any(|_| {
+            thread::yield_now();
+            !self.queue.is_empty()
+        });
+        self.looking.store(false, Ordering::SeqCst);
+        // Again after that store: who queued before it woke nobody.
+        found || !self.queue.is_empty()
     }
 
     fn sleep(&self) {
