@@ -1,6 +1,13 @@
 //! Carries events from a subscription's queue into a plugin's handler, batch by batch.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
 
 use octa_loader::{EventParts, EventView, Instance, Outcome, Started, Subscription as Declared};
 use octa_plugin_api::{Error, ErrorKind, Payload, block_on};
@@ -79,17 +86,21 @@ impl Deliveries {
     async fn deliver_all(&self, batch: &mut Vec<Arc<Event>>) -> bool {
         let mut attempt = 0;
         while !batch.is_empty() {
-            let outcome = self.deliver(batch, attempt).await;
-            let handled = usize::try_from(outcome.number)
-                .unwrap_or(0)
-                .min(batch.len());
-            batch.drain(..handled);
-            let Err(error) = outcome.result else { continue };
+            let Some((handled, result)) = self.deliver(batch, attempt).await else {
+                // Taken from the queue already: what was not begun is told, not lost.
+                let error = Error::new(ErrorKind::Interrupted, "the plugin was stopped before");
+                batch
+                    .drain(..)
+                    .for_each(|event| self.give_up(&event, &error));
+                return false;
+            };
+            batch.drain(..handled.min(batch.len()));
+            let Err(error) = result else {
+                batch.clear();
+                continue;
+            };
             if handled > 0 {
                 attempt = 0;
-            }
-            if error.kind() == ErrorKind::Unavailable && !self.instance.is_open() {
-                return false;
             }
             if attempt < self.declared.retries && error.kind() != ErrorKind::Interrupted {
                 attempt += 1;
@@ -101,7 +112,13 @@ impl Deliveries {
         true
     }
 
-    async fn deliver(&self, batch: &[Arc<Event>], attempt: u32) -> Outcome {
+    /// Delivers what is left of a batch: how many events were handled well, and how the one
+    /// after them failed. `None` if the instance lets nothing in.
+    async fn deliver(
+        &self,
+        batch: &[Arc<Event>],
+        attempt: u32,
+    ) -> Option<(usize, Result<Payload, Error>)> {
         let letters = batch.iter().enumerate().map(|(index, event)| {
             // Only the first of a batch can have been tried before.
             let attempt = if index == 0 { attempt } else { 0 };
@@ -111,22 +128,31 @@ impl Deliveries {
             }
         });
         let letters = letters.collect::<Vec<_>>();
-        if !self.declared.blocking {
-            return begin(&self.instance, self.handler, letters)
-                .await
-                .finish()
-                .await;
-        }
+        let handled = Arc::new(AtomicUsize::new(0));
+        let outcome = if self.declared.blocking {
+            self.deliver_elsewhere(letters, handled.clone()).await?
+        } else {
+            finish(begin(&self.instance, self.handler, letters, &handled).await).await?
+        };
+        Some((handled.load(Ordering::Acquire), outcome.result))
+    }
+
+    /// Delivers to a handler that may block, on a thread to spare.
+    async fn deliver_elsewhere(
+        &self,
+        letters: Vec<Letter>,
+        handled: Arc<AtomicUsize>,
+    ) -> Option<Outcome> {
         let (instance, handler) = (self.instance.clone(), self.handler);
         let told = self.spare.run(move || {
-            block_on(async { begin(&instance, handler, letters).await.finish().await })
+            block_on(async { finish(begin(&instance, handler, letters, &handled).await).await })
         });
         told.await.unwrap_or_else(|_| {
-            Error::new(
+            let error = Error::new(
                 ErrorKind::Internal,
                 "the thread of the delivery ended early",
-            )
-            .into()
+            );
+            Some(error.into())
         })
     }
 
@@ -159,8 +185,24 @@ impl Deliveries {
     }
 }
 
-async fn begin(instance: &Instance, handler: u32, letters: Vec<Letter>) -> Started {
+async fn begin(
+    instance: &Instance,
+    handler: u32,
+    letters: Vec<Letter>,
+    handled: &Arc<AtomicUsize>,
+) -> Started {
     let mut letters = Some(letters);
-    poll_fn(|cx| Poll::Ready(instance.deliver(handler, letters.take().unwrap_or_default(), cx)))
-        .await
+    poll_fn(|cx| {
+        let letters = letters.take().unwrap_or_default();
+        Poll::Ready(instance.deliver(handler, letters, handled, cx))
+    })
+    .await
+}
+
+/// `None` if the instance let nothing in.
+async fn finish(started: Started) -> Option<Outcome> {
+    match started {
+        Started::TurnedAway(_) => None,
+        begun => Some(begun.finish().await),
+    }
 }

@@ -163,16 +163,15 @@ impl Facilities {
         }))
     }
 
-    /// The same future, given up when the time of the call is over.
+    /// The same future, given up when the time of the call is over, or that of a call where there
+    /// is none: a handler may publish what only itself makes room for.
     fn within(
         &self,
         limit: Option<Duration>,
         what: &'static str,
         future: impl Future<Output = Outcome> + Send + 'static,
     ) -> BoxFuture<Outcome> {
-        let Some(limit) = limit else {
-            return Box::pin(future);
-        };
+        let limit = limit.unwrap_or(self.commons.services.default_deadline());
         let timer = self.commons.clock.sleep(limit);
         Box::pin(async move {
             tokio::select! {

@@ -296,7 +296,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// An invalid topic, or data that refuses to be serialised.
+    /// An invalid topic, data that refuses to be serialised, or subscribers with back-pressure that
+    /// make no room within the configured deadline of calls.
     pub async fn publish(
         &self,
         topic: &str,
@@ -307,7 +308,14 @@ impl Kernel {
             .publisher
             .publish(topic, data.encode()?, self.correlation(0));
         let outcome = published.map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))?;
-        Ok(outcome.await)
+        let limit = self.commons().services.default_deadline();
+        tokio::select! {
+            matched = outcome => Ok(matched),
+            () = self.commons().clock.sleep(limit) => {
+                let message = format!("subscribers did not make room on `{topic}` within {limit:?}");
+                Err(Error::new(ErrorKind::Deadline, message).into())
+            }
+        }
     }
 
     /// Subscribes to the events of a pattern.

@@ -48,6 +48,11 @@ impl Services {
         }))
     }
 
+    /// The time that a call may take if nobody says otherwise.
+    pub(crate) fn default_deadline(&self) -> Duration {
+        self.0.deadline
+    }
+
     /// Offers the capabilities of an instance.
     pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest, health: &Arc<Health>) {
         let _changing = self.0.change.lock();

@@ -22,10 +22,11 @@ use crate::{
     envelope::Envelope,
     generation::Generation,
     inside,
-    instance::Shared,
+    instance::{Entered, Shared},
     operations::{Operations, elsewhere},
     outcome::{Outcome, write_reply},
     owned, wakers,
+    work::interrupted,
 };
 
 /// A future of the host.
@@ -146,7 +147,7 @@ impl Bridge {
         self.operations.clear();
     }
 
-    fn gone(&self) -> Result<(), Error> {
+    pub(crate) fn gone(&self) -> Result<(), Error> {
         if !self.gone.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -168,13 +169,21 @@ impl Bridge {
                 &*self.host,
                 owned::submit(self.host.clone(), &safe(request)),
             );
-            return self.operations.begin(future, &mut cx);
+            return self.or_gone(self.operations.begin(future, &mut cx));
         }
         match self.host.submit(&safe(request), &mut cx) {
             Submitted::Ready(outcome) => Ok(Poll::Ready(outcome)),
-            Submitted::New(future) => self.operations.begin(future, &mut cx),
-            Submitted::Waiting(future) => Err(self.operations.keep(future)),
+            Submitted::New(future) => self.or_gone(self.operations.begin(future, &mut cx)),
+            Submitted::Waiting(future) => self.or_gone(self.operations.keep(future, &cx).map(Err)),
         }
+    }
+
+    /// What became of an operation that was begun while the instance ended, perhaps.
+    fn or_gone(&self, begun: Option<Result<Poll<Outcome>, u64>>) -> Result<Poll<Outcome>, u64> {
+        begun.unwrap_or_else(|| {
+            let error = self.gone().err().unwrap_or_else(|| interrupted(&self.name));
+            Ok(Poll::Ready(error.into()))
+        })
     }
 
     fn abort(&self, task: u64) -> Outcome {
@@ -188,12 +197,15 @@ impl Bridge {
 
     fn spawn(&self, future: abi::Future) -> Result<u64, u32> {
         let instance = self.instance.get().and_then(Weak::upgrade);
-        let Some(instance) = instance.filter(|_| self.gone().is_ok()) else {
+        // Counted before it is looked whether the instance is gone: `destroy` closes first.
+        let entered = instance.as_deref().map(Entered::new);
+        let Some(instance) = instance.as_ref().filter(|_| self.gone().is_ok()) else {
             inside::plugin(|| (future.drop)(future.data));
             return Err(code::PLUGIN_GONE);
         };
         let work = instance.adopt(future);
-        let key = work.key() as u64;
+        drop(entered);
+        let key = work.serial() as u64;
         let name = self.name.clone();
         self.host.run_task(Box::pin(async move {
             let outcome = work.await;

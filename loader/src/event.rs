@@ -1,5 +1,7 @@
 //! Events on their way into a plugin.
 
+use std::sync::{Arc, atomic::AtomicUsize};
+
 use octa_plugin_abi::{self as abi, RSlice};
 use octa_plugin_api::Payload;
 
@@ -37,13 +39,15 @@ pub(crate) struct Batch<E> {
     /// Refers to `events`; declared first, so dropped first.
     views: Vec<abi::Event<'static>>,
     _events: Box<[E]>,
+    /// What the plugin counts in.
+    _handled: Arc<AtomicUsize>,
 }
 
 // SAFETY: the views point into the events, which are `Send` and are not changed.
 unsafe impl<E: EventView> Send for Batch<E> {}
 
 impl<E: EventView> Batch<E> {
-    pub(crate) fn new(events: Vec<E>) -> Self {
+    pub(crate) fn new(events: Vec<E>, handled: Arc<AtomicUsize>) -> Self {
         let events = events.into_boxed_slice();
         let views = events
             .iter()
@@ -52,6 +56,7 @@ impl<E: EventView> Batch<E> {
         Self {
             views,
             _events: events,
+            _handled: handled,
         }
     }
 
@@ -75,6 +80,7 @@ fn to_abi<'a>(event: EventParts<'a>) -> abi::Event<'a> {
         topic: event.topic.into(),
         source: event.source.into(),
         payload: event.payload.as_abi(),
+        headers: RSlice::EMPTY,
     }
 }
 

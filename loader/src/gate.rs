@@ -4,7 +4,7 @@
 use std::{
     cell::Cell,
     fmt,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
     task::{Poll, Waker},
 };
 
@@ -14,6 +14,11 @@ use parking_lot::Mutex;
 /// threads slower together than one alone.
 const SHARDS: usize = 16;
 
+/// The states of a gate.
+const SHUT: u8 = 0;
+const OPEN: u8 = 1;
+const ENDED: u8 = 2;
+
 /// One cache line, or two where lines are fetched in pairs.
 #[repr(align(128))]
 #[derive(Debug, Default)]
@@ -22,7 +27,7 @@ struct Shard(AtomicUsize);
 /// Lets many in while it is open.
 #[derive(Default)]
 pub(crate) struct Gate {
-    open: AtomicBool,
+    state: AtomicU8,
     shards: [Shard; SHARDS],
     /// Who waits for the last one to leave. Locked only when the gate is closed.
     waiting: Mutex<Option<Waker>>,
@@ -33,16 +38,28 @@ pub(crate) struct Gate {
 pub(crate) struct Inside(usize);
 
 impl Gate {
+    /// Opens it, unless it is closed for good.
     pub(crate) fn open(&self) {
-        self.open.store(true, Ordering::SeqCst);
+        self.change(SHUT, OPEN);
     }
 
     pub(crate) fn close(&self) {
-        self.open.store(false, Ordering::SeqCst);
+        self.change(OPEN, SHUT);
     }
 
+    /// Closes it for good.
+    pub(crate) fn end(&self) {
+        self.state.store(ENDED, Ordering::SeqCst);
+    }
+
+    fn change(&self, from: u8, to: u8) {
+        // In any other state there is nothing to change.
+        let _ = (self.state).compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    #[inline(always)]
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::SeqCst)
+        self.state.load(Ordering::SeqCst) == OPEN
     }
 
     /// Goes in, if the gate is open.
@@ -52,7 +69,7 @@ impl Gate {
         // Counted first and looked second: `close` stores first and counts second, so one of
         // the two sees the other.
         self.shards[inside.0].0.fetch_add(1, Ordering::SeqCst);
-        if self.open.load(Ordering::SeqCst) {
+        if self.is_open() {
             return Some(inside);
         }
         self.leave(inside);
@@ -62,7 +79,7 @@ impl Gate {
     #[inline(always)]
     pub(crate) fn leave(&self, inside: Inside) {
         self.shards[inside.0].0.fetch_sub(1, Ordering::SeqCst);
-        if !self.open.load(Ordering::SeqCst) {
+        if !self.is_open() {
             self.wake_who_waits();
         }
     }
@@ -133,6 +150,9 @@ mod tests {
         assert!(gate.poll_empty(Waker::noop()).is_pending());
         gate.leave(inside);
         assert!(gate.poll_empty(Waker::noop()).is_ready());
+        gate.end();
+        gate.open();
+        assert!(gate.enter().is_none(), "it was closed for good");
     }
 
     #[test]

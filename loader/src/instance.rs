@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
     outcome::{Outcome, empty_reply, read_reply},
     slot::Slot,
     wakers::lend,
-    work::{Work, interrupted},
+    work::{Work, interrupted, unknown_status},
 };
 
 /// A live object of a plugin. Dropping the last handle leaves it as it is: who stops it ends it
@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     /// How often its code is entered otherwise than through the gate: to answer a question of
     /// [`Instance::control`], or to drop what it left unfinished.
     entered: AtomicUsize,
+    destroyed: AtomicBool,
 }
 
 /// The plugin's own pointer.
@@ -120,6 +121,7 @@ impl Instance {
             functions,
             instance: Pointer(instance),
             entered: AtomicUsize::new(0),
+            destroyed: AtomicBool::new(false),
         };
         let this = Self(Arc::new(shared));
         this.0.bridge.attach(&this.0);
@@ -212,34 +214,32 @@ impl Instance {
     }
 
     /// Starts the delivery of events to the subscription with this number in the manifest.
-    /// The outcome's number says how many were handled well, from the first on.
+    /// `handled` counts those that were handled well, from the first on, also if the delivery is
+    /// ended before it is done.
     pub fn deliver<E: EventView>(
         &self,
         handler: u32,
         events: Vec<E>,
+        handled: &Arc<AtomicUsize>,
         cx: &mut Context<'_>,
     ) -> Started {
         let shared = &self.0;
         let Some(inside) = shared.gate.enter() else {
             return self.not_open();
         };
-        let batch = Batch::new(events);
+        let batch = Batch::new(events, handled.clone());
         let events = batch.as_abi();
         let enter = shared.functions.deliver();
+        let (waker, slot, batch) = (cx.waker(), Slot::take(), Some(Box::new(batch) as Box<_>));
         shared.begin(
-            cx.waker(),
-            Slot::take(),
+            waker,
+            slot,
             Some(inside),
-            Some(Box::new(batch)),
+            batch,
             |waker, slot, future, reply| {
+                let instance = shared.instance.0;
                 enter(
-                    shared.instance.0,
-                    handler,
-                    events,
-                    waker,
-                    slot,
-                    future,
-                    reply,
+                    instance, handler, events, handled, waker, slot, future, reply,
                 )
             },
         )
@@ -293,7 +293,11 @@ impl Instance {
 
     async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
         let shared = &self.0;
+        // Counted first and looked second, as at the gate: `destroy` closes first.
         let _entered = Entered::new(shared);
+        if let Err(gone) = shared.bridge.gone() {
+            return gone.into();
+        }
         let enter = shared.functions.control();
         let mut work: Option<Work> = None;
         poll_fn(|cx| {
@@ -346,9 +350,9 @@ impl Instance {
     /// then stays, since its code may still be running.
     pub fn destroy(self) -> bool {
         let shared = &self.0;
-        self.close();
+        shared.gate.end();
         shared.bridge.close();
-        if self.is_busy() {
+        if self.is_busy() || shared.destroyed.swap(true, Ordering::SeqCst) {
             return false;
         }
         inside::plugin(|| shared.functions.destroy()(shared.instance.0));
@@ -385,18 +389,24 @@ impl Shared {
         let status =
             inside::plugin(|| lend(waker, |waker| enter(waker, &place, &mut future, &mut reply)));
         if status == status::PENDING {
-            return Started::Pending(Work::new(self, future, slot, inside, borrowed));
+            let waker = Some(waker.clone());
+            return Started::Pending(Work::new(self, future, slot, inside, borrowed, waker));
+        }
+        let mut outcome = read_reply(reply, &self.name);
+        if status != status::READY {
+            inside::plugin(|| (future.drop)(future.data));
+            outcome = unknown_status(&self.name, status).into();
         }
         slot.give_back();
         if let Some(inside) = inside {
             self.gate.leave(inside);
         }
-        Started::Ready(read_reply(reply, &self.name))
+        Started::Ready(outcome)
     }
 
     /// Takes over a task that the plugin spawned.
     pub(crate) fn adopt(self: &Arc<Self>, future: abi::Future) -> Work {
-        Work::new(self, future, Slot::take(), None, None)
+        Work::new(self, future, Slot::take(), None, None, None)
     }
 }
 

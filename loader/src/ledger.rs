@@ -24,8 +24,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// The number of the next work; no other work of this instance ever has it.
+    pub(crate) fn next_serial(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn enter(&self, cell: Arc<Cell>) -> usize {
-        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let shard = cell.serial() % SHARDS;
         self.shards[shard].lock().insert(cell) * SHARDS + shard
     }
 
@@ -33,8 +38,11 @@ impl Ledger {
         self.shards[key % SHARDS].lock().try_remove(key / SHARDS);
     }
 
-    pub(crate) fn get(&self, key: usize) -> Option<Arc<Cell>> {
-        self.shards[key % SHARDS].lock().get(key / SHARDS).cloned()
+    /// The work of this number, if it is unfinished.
+    pub(crate) fn get(&self, serial: usize) -> Option<Arc<Cell>> {
+        let shard = self.shards[serial % SHARDS].lock();
+        let mut cells = shard.iter().map(|(_, cell)| cell);
+        cells.find(|cell| cell.serial() == serial).cloned()
     }
 
     /// How much is unfinished. What was interrupted stays entered until its owner looks again,

@@ -1,77 +1,108 @@
 //! Operations of the host that a plugin waits for, by number.
 
 use std::{
+    collections::HashMap,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
 use parking_lot::Mutex;
-use slab::Slab;
 
 use crate::{
     bridge::{BoxFuture, Host},
     outcome::Outcome,
 };
 
-/// One operation; `None` once it is finished, so that a plugin that polls on is told so.
-type Operation = Mutex<Option<BoxFuture<Outcome>>>;
+/// One operation.
+struct Operation {
+    /// `None` once it is finished, so that a plugin that polls on is told so.
+    future: Mutex<Option<BoxFuture<Outcome>>>,
+    /// Who waits, to be told when the instance ends.
+    waker: Mutex<Option<Waker>>,
+}
 
 /// The operations under way of one instance.
-#[derive(Default)]
 pub(crate) struct Operations {
-    /// Numbers to operations; each is locked by itself while it is polled.
-    table: Mutex<Slab<Arc<Operation>>>,
+    /// By number; `None` when the instance has ended. Each is locked by itself while it is polled.
+    table: Mutex<Option<HashMap<u64, Arc<Operation>>>>,
+    next: AtomicU64,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self {
+            table: Mutex::new(Some(HashMap::new())),
+            next: AtomicU64::new(1),
+        }
+    }
 }
 
 impl Operations {
-    /// Polls a new operation once; answers its number if it waits.
+    /// Polls a new operation once; answers its number if it waits. `None` if the instance has
+    /// ended.
     pub(crate) fn begin(
         &self,
         mut future: BoxFuture<Outcome>,
         cx: &mut Context<'_>,
-    ) -> Result<Poll<Outcome>, u64> {
+    ) -> Option<Result<Poll<Outcome>, u64>> {
         let polled = future.as_mut().poll(cx);
         if polled.is_pending() {
-            Err(self.keep(future))
+            self.keep(future, cx).map(Err)
         } else {
-            Ok(polled)
+            Some(Ok(polled))
         }
     }
 
-    /// Keeps an operation that was polled already; answers its number.
-    pub(crate) fn keep(&self, future: BoxFuture<Outcome>) -> u64 {
-        self.table.lock().insert(Arc::new(Mutex::new(Some(future)))) as u64
+    /// Keeps an operation that was polled already; answers its number, never one again.
+    pub(crate) fn keep(&self, future: BoxFuture<Outcome>, cx: &Context<'_>) -> Option<u64> {
+        let operation = Arc::new(Operation {
+            future: Mutex::new(Some(future)),
+            waker: Mutex::new(Some(cx.waker().clone())),
+        });
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.table.lock().as_mut()?.insert(number, operation);
+        Some(number)
     }
 
     /// Goes on with an operation; `None` if there is none of this number.
     pub(crate) fn poll(&self, number: u64, cx: &mut Context<'_>) -> Option<Poll<Outcome>> {
-        let key = usize::try_from(number).ok()?;
-        let operation = self.table.lock().get(key)?.clone();
-        let mut running = operation.lock();
+        let operation = self.table.lock().as_ref()?.get(&number)?.clone();
+        let mut running = operation.future.lock();
         let polled = running.as_mut()?.as_mut().poll(cx);
         if polled.is_ready() {
             *running = None;
             drop(running);
             self.cancel(number);
+        } else {
+            *operation.waker.lock() = Some(cx.waker().clone());
         }
         Some(polled)
     }
 
     /// Ends an operation, if there is one of this number.
     pub(crate) fn cancel(&self, number: u64) {
-        let Ok(key) = usize::try_from(number) else {
-            return;
-        };
-        let ended = self.table.lock().try_remove(key);
+        let ended = self
+            .table
+            .lock()
+            .as_mut()
+            .and_then(|table| table.remove(&number));
         // Dropped here, with the table unlocked: its drop may come back to end others.
         drop(ended);
     }
 
-    /// Ends all operations.
+    /// Ends all operations, for good. Who waits is woken, polls again, and is told.
     pub(crate) fn clear(&self) {
-        let ended = std::mem::take(&mut *self.table.lock());
+        let Some(ended) = self.table.lock().take() else {
+            return;
+        };
+        let waiting = |operation: &Arc<Operation>| operation.waker.lock().take();
+        let wakers: Vec<Waker> = ended.values().filter_map(waiting).collect();
         drop(ended);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -87,7 +118,11 @@ pub(crate) fn elsewhere(host: &dyn Host, mut future: BoxFuture<Outcome>) -> BoxF
         let Poll::Ready(outcome) = future.as_mut().poll(cx) else {
             return Poll::Pending;
         };
-        there.lock().arrive(outcome);
+        let waiting = there.lock().arrive(outcome);
+        // Not under the lock: waking may poll at once.
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
         Poll::Ready(())
     })));
     Box::pin(Waiting(meeting))
@@ -108,11 +143,9 @@ impl Meeting {
         self.abandoned
     }
 
-    fn arrive(&mut self, outcome: Outcome) {
+    fn arrive(&mut self, outcome: Outcome) -> Option<Waker> {
         self.outcome = Some(outcome);
-        if let Some(waker) = self.waiting.take() {
-            waker.wake();
-        }
+        self.waiting.take()
     }
 }
 
@@ -134,9 +167,12 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut meeting = self.0.lock();
-        meeting.abandoned = true;
-        if let Some(driving) = meeting.driving.take() {
+        let driving = {
+            let mut meeting = self.0.lock();
+            meeting.abandoned = true;
+            meeting.driving.take()
+        };
+        if let Some(driving) = driving {
             driving.wake();
         }
     }

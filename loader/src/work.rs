@@ -42,6 +42,9 @@ pub(crate) struct Cell {
     running: Mutex<Option<Running>>,
     /// Set when the work is taken out to be ended, or has ended.
     taken: AtomicBool,
+    /// It shall end: who polls it ends it, if that is who holds the lock.
+    ending: AtomicBool,
+    serial: usize,
     shared: Arc<Shared>,
 }
 
@@ -68,26 +71,29 @@ impl Work {
         slot: Slot,
         inside: Option<Inside>,
         borrowed: Option<Box<dyn Any + Send>>,
+        waker: Option<Waker>,
     ) -> Self {
         let running = Running {
             future,
             slot,
             inside,
             _borrowed: borrowed,
-            waker: None,
+            waker,
         };
         let cell = Arc::new(Cell {
             running: Mutex::new(Some(running)),
             taken: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            serial: shared.ledger.next_serial(),
             shared: shared.clone(),
         });
         let key = shared.ledger.enter(cell.clone());
         Self { cell, key }
     }
 
-    /// The work's number in its instance's ledger.
-    pub(crate) fn key(&self) -> usize {
-        self.key
+    /// The work's number, which no other work of its instance ever has.
+    pub(crate) fn serial(&self) -> usize {
+        self.cell.serial
     }
 }
 
@@ -102,19 +108,29 @@ impl Future for Work {
         let mut reply = empty_reply();
         let (poll, data) = (work.future.poll, work.future.data);
         let status = inside::plugin(|| lend(cx.waker(), |waker| poll(data, waker, &mut reply)));
-        if status == status::PENDING {
-            match &mut work.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
+        match status {
+            status::PENDING => {
+                match &mut work.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                drop(running);
+                self.cell.end_if_asked()
             }
-            return Poll::Pending;
+            status::READY => {
+                let outcome = read_reply(reply, &self.cell.shared.name);
+                let done = running.take();
+                drop(running);
+                self.cell.taken.store(true, Ordering::SeqCst);
+                self.cell.shared.finish(done);
+                Poll::Ready(outcome)
+            }
+            other => {
+                drop(read_reply(reply, &self.cell.shared.name));
+                self.cell.end(running);
+                Poll::Ready(unknown_status(&self.cell.shared.name, other).into())
+            }
         }
-        let outcome = read_reply(reply, &self.cell.shared.name);
-        let done = running.take();
-        drop(running);
-        self.cell.taken.store(true, Ordering::SeqCst);
-        self.cell.shared.finish(done);
-        Poll::Ready(outcome)
     }
 }
 
@@ -127,6 +143,19 @@ impl Drop for Work {
 }
 
 impl Cell {
+    pub(crate) fn serial(&self) -> usize {
+        self.serial
+    }
+
+    /// After a poll: who wanted the work to end meanwhile may have found it locked.
+    fn end_if_asked(&self) -> Poll<Outcome> {
+        if !self.ending.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        self.end(self.running.lock());
+        Poll::Ready(interrupted(&self.shared.name).into())
+    }
+
     /// Whether nobody has begun to end the work. Looks at no lock: its owner may hold it only to
     /// see that the work is gone.
     pub(crate) fn is_unfinished(&self) -> bool {
@@ -134,8 +163,9 @@ impl Cell {
     }
 
     /// Ends the work where it stands and tells who waits for it. False if it is being polled
-    /// for longer than `patience`: its code blocks.
+    /// for longer than `patience`: its code blocks, and the work ends when that returns.
     pub(crate) fn interrupt(&self, patience: Duration) -> bool {
+        self.ending.store(true, Ordering::SeqCst);
         let Some(running) = self.running.try_lock_for(patience) else {
             return false;
         };
@@ -173,6 +203,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// The error of a plugin that answers with a status of a later version.
+pub(crate) fn unknown_status(plugin: &str, status: u32) -> Error {
+    let message =
+        format!("plugin `{plugin}` answered with status {status}, which is not known here");
+    Error::new(ErrorKind::Unsupported, message).with_hint("update the kernel")
 }
 
 pub(crate) fn interrupted(plugin: &str) -> Error {

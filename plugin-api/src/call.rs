@@ -54,9 +54,10 @@ struct Owned {
     caller: String,
     chain: String,
     trace: String,
-    routing_key: String,
     idempotency_key: String,
-    headers: Vec<u8>,
+    /// What the next calls shall carry; the keys of the call that is handled are its own.
+    next_routing_key: String,
+    next_idempotency_key: String,
 }
 
 impl CallInfo {
@@ -184,12 +185,12 @@ impl CallInfo {
 
     /// The same circumstances with an idempotency key.
     pub(crate) fn with_idempotency_key(&self, key: &str) -> Self {
-        self.changed(|owned| owned.idempotency_key = key.to_owned())
+        self.changed(|owned| owned.next_idempotency_key = key.to_owned())
     }
 
     /// The same circumstances with a routing key.
     pub(crate) fn with_routing_key(&self, key: &str) -> Self {
-        self.changed(|owned| owned.routing_key = key.to_owned())
+        self.changed(|owned| owned.next_routing_key = key.to_owned())
     }
 
     fn changed(&self, change: impl FnOnce(&mut Owned)) -> Self {
@@ -206,16 +207,14 @@ impl CallInfo {
             return Owned::clone(owned);
         }
         let envelope = self.envelope();
-        let text = |text: RStr<'_>| text.as_str().to_owned();
         Owned {
             correlation: self.correlation(),
-            attempt: envelope.attempt,
-            caller: text(envelope.caller),
-            chain: text(envelope.chain),
-            trace: text(envelope.trace),
-            routing_key: text(envelope.routing_key),
-            idempotency_key: text(envelope.idempotency_key),
-            headers: envelope.headers.to_vec(),
+            attempt: self.attempt(),
+            caller: self.caller().to_owned(),
+            chain: envelope.chain.as_str().to_owned(),
+            trace: envelope.trace.as_str().to_owned(),
+            idempotency_key: self.idempotency_key().unwrap_or_default().to_owned(),
+            ..Owned::default()
         }
     }
 
@@ -228,7 +227,7 @@ impl CallInfo {
             remaining_nanos,
             correlation_high: (correlation >> 64) as u64,
             correlation_low: correlation as u64,
-            attempt: self.attempt(),
+            attempt: 0,
             content_type: abi::content_type::JSON,
             caller: self.caller().into(),
             chain: RStr::empty(),
@@ -240,15 +239,15 @@ impl CallInfo {
         match &self.source {
             Source::Nobody | Source::Event { .. } => nobodys,
             Source::Call(CallEnvelope(envelope)) => abi::Envelope {
-                remaining_nanos,
-                ..**envelope
+                chain: envelope.chain,
+                trace: envelope.trace,
+                ..nobodys
             },
             Source::Owned(owned) => abi::Envelope {
                 chain: owned.chain.as_str().into(),
                 trace: owned.trace.as_str().into(),
-                routing_key: owned.routing_key.as_str().into(),
-                idempotency_key: owned.idempotency_key.as_str().into(),
-                headers: owned.headers.as_slice().into(),
+                routing_key: owned.next_routing_key.as_str().into(),
+                idempotency_key: owned.next_idempotency_key.as_str().into(),
                 ..nobodys
             },
         }
@@ -262,10 +261,14 @@ impl Clone for CallInfo {
             Source::Owned(owned) => Source::Owned(owned.clone()),
             Source::Call(_) | Source::Event { .. } => Source::Owned(Arc::new(self.own())),
         };
-        Self {
-            source,
-            deadline: self.deadline,
-        }
+        let deadline = match self.deadline {
+            // It may be kept for long: its time runs from now on.
+            Deadline::Remaining(nanos) => {
+                Moment::after(Duration::from_nanos(nanos)).map_or(Deadline::None, Deadline::At)
+            }
+            running => running,
+        };
+        Self { source, deadline }
     }
 }
 
@@ -277,21 +280,43 @@ fn join(high: u64, low: u64) -> u128 {
 mod tests {
     use super::*;
 
+    fn envelope(nobody: &CallInfo) -> abi::Envelope<'_> {
+        abi::Envelope {
+            chain: "00000001".into(),
+            idempotency_key: "once".into(),
+            routing_key: "lamp_1".into(),
+            attempt: 2,
+            ..nobody.envelope()
+        }
+    }
+
     #[test]
     fn a_clone_owns_what_the_envelope_said() {
         let copy = {
-            let first = CallInfo::none()
-                .with_idempotency_key("once")
-                .with_routing_key("lamp_1");
-            let envelope = first.envelope();
+            let nobody = CallInfo::none();
+            let envelope = envelope(&nobody);
             // SAFETY: dropped before the envelope is.
             let handled = unsafe { CallInfo::asynchronous(&envelope) };
             handled.clone()
         };
-        assert_eq!(copy.idempotency_key(), Some("once"));
-        assert_eq!(copy.envelope().routing_key.as_str(), "lamp_1");
+        assert_eq!((copy.idempotency_key(), copy.attempt()), (Some("once"), 2));
+        assert_eq!(copy.envelope().chain.as_str(), "00000001");
         assert_eq!(copy.remaining(), None);
         let limited = copy.limited(Duration::from_secs(3));
         assert!(limited.remaining().expect("limited") <= Duration::from_secs(3));
+    }
+
+    #[test]
+    fn the_next_call_has_keys_of_its_own() {
+        let nobody = CallInfo::none();
+        let envelope = envelope(&nobody);
+        // SAFETY: dropped before the envelope is.
+        let handled = unsafe { CallInfo::synchronous(&envelope) };
+        let next = handled.envelope();
+        assert!(next.idempotency_key.is_empty() && next.routing_key.is_empty());
+        assert_eq!((next.attempt, next.chain.as_str()), (0, "00000001"));
+        let keyed = handled.with_idempotency_key("twice");
+        assert_eq!(keyed.envelope().idempotency_key.as_str(), "twice");
+        assert_eq!(keyed.idempotency_key(), Some("once"));
     }
 }

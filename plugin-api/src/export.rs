@@ -155,12 +155,13 @@ extern "C" fn create<T: Exported>(
         log_forwarder::install(&host, request.log_level);
         std::panic::set_hook(Box::new(panic_hook));
     }
-    let identity = Arc::new(Identity {
-        host,
-        name: request.name.as_str().to_owned(),
-    });
     let made = guarded(|| make::<T>(request)).and_then(|made| made);
+    if made.is_err() {
+        log_forwarder::remove(&host);
+    }
     let answer = made.map(|tentacle| {
+        let name = request.name.as_str().to_owned();
+        let identity = Arc::new(Identity { host, name });
         *instance = Box::into_raw(Box::new(Instance { tentacle, identity })).cast();
         Payload::empty()
     });
@@ -179,6 +180,7 @@ extern "C" fn destroy<T: Exported>(instance: *const ()) {
     let instance = unsafe { Box::from_raw(instance.cast::<Instance<T>>().cast_mut()) };
     let Instance { tentacle, identity } = *instance;
     guarded_quietly("dropping the plugin", move || drop(tentacle));
+    log_forwarder::remove(&identity.host);
     drop(identity);
 }
 

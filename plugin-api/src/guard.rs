@@ -27,15 +27,19 @@ thread_local! {
         Last { length: Cell::new(0), location: Cell::new(0), text: UnsafeCell::new([0; KEPT]) }
     };
     static POLLS: Cell<u32> = const { Cell::new(0) };
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs author's code; a panic becomes an error with its message and location.
 #[inline]
 pub(crate) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+    let guards = GUARDS.with(|guards| guards.replace(guards.get() + 1));
+    let result = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         forget_safely(payload);
         take_last()
-    })
+    });
+    GUARDS.with(|count| count.set(guards));
+    result
 }
 
 /// Runs author's code whose outcome nobody waits for; tells a panic in the log.
@@ -106,6 +110,10 @@ pub(crate) fn panic_hook(info: &PanicHookInfo<'_>) {
         let _ = out.write_str(message_of(info));
         last.length.set(out.length);
     });
+    if GUARDS.with(Cell::get) == 0 {
+        // A thread of the plugin's own: nobody else would tell.
+        log::error!("a thread of the plugin {:?}", take_last());
+    }
 }
 
 fn message_of<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {

@@ -39,6 +39,11 @@ impl HostHandle {
         self.0.functions
     }
 
+    /// Whether both are handles on the same host.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0.data, other.0.data)
+    }
+
     pub(crate) fn log(&self, record: &abi::LogRecord<'_>) {
         self.0.functions.log()(self.0.data, record);
     }
@@ -69,7 +74,7 @@ impl HostHandle {
             payload: ask.payload.as_abi(),
             envelope: ask.info.envelope(),
         };
-        answer(|reply| {
+        self.answer(operation, |reply, operation| {
             lend_waker(waker, |waker| {
                 self.0.functions.submit()(self.0.data, &request, waker, reply, operation)
             })
@@ -77,28 +82,34 @@ impl HostHandle {
     }
 
     fn poll(&self, operation: u64, waker: &Waker) -> Poll<Answer> {
-        answer(|reply| {
+        self.answer(&mut { operation }, |reply, operation| {
             lend_waker(waker, |waker| {
-                self.0.functions.poll()(self.0.data, operation, waker, reply)
+                self.0.functions.poll()(self.0.data, *operation, waker, reply)
             })
         })
     }
 
+    fn answer(
+        &self,
+        operation: &mut u64,
+        asked: impl FnOnce(&mut abi::Reply, &mut u64) -> u32,
+    ) -> Poll<Answer> {
+        let mut reply = empty_reply();
+        match asked(&mut reply, operation) {
+            status::PENDING => Poll::Pending,
+            status::READY => Poll::Ready(read_reply(reply)),
+            other => {
+                drop(read_reply(reply));
+                self.cancel(*operation);
+                let message =
+                    format!("the host answered with status {other}, which is not known here");
+                Poll::Ready(Err(Error::new(ErrorKind::Unsupported, message)).into())
+            }
+        }
+    }
+
     fn cancel(&self, operation: u64) {
         self.0.functions.cancel()(self.0.data, operation);
-    }
-}
-
-fn answer(asked: impl FnOnce(&mut abi::Reply) -> u32) -> Poll<Answer> {
-    let mut reply = empty_reply();
-    match asked(&mut reply) {
-        status::PENDING => Poll::Pending,
-        status::READY => Poll::Ready(read_reply(reply)),
-        other => {
-            drop(read_reply(reply));
-            let message = format!("the host answered with status {other}, which is not known here");
-            Poll::Ready(Err(Error::new(ErrorKind::Unsupported, message)).into())
-        }
     }
 }
 

@@ -95,6 +95,7 @@ pub(crate) fn boxed<F: Future<Output = Answer> + Send + 'static>(future: F) -> a
 pub(crate) fn write_reply(reply: &mut abi::Reply, answer: Answer) {
     reply.number = answer.number;
     reply.content_type = abi::content_type::JSON;
+    reply.headers = answer.headers.into_abi();
     let payload = match answer.result {
         Ok(payload) => {
             reply.code = code::OK;

@@ -1,12 +1,18 @@
 //! Subscriptions that an instance makes while it runs, by number.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use octa_loader::{Outcome, Pattern, Submitted};
 use octa_plugin_api::{Error, ErrorKind, Payload};
 use parking_lot::Mutex;
 use serde_json::json;
-use slab::Slab;
 
 use super::errors;
 use crate::bus::{Bus, Event, Subscription, SubscriptionOptions};
@@ -18,7 +24,9 @@ const CAPACITY: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// Each is locked by itself while it is polled.
-    table: Mutex<Slab<Arc<Mutex<Subscription>>>>,
+    table: Mutex<HashMap<u64, Arc<Mutex<Subscription>>>>,
+    /// Numbers are never used again, also after [`clear`](Self::clear).
+    last: AtomicU64,
 }
 
 impl Subscriptions {
@@ -37,14 +45,14 @@ impl Subscriptions {
         };
         let options = SubscriptionOptions::new(plugin, pattern).capacity(capacity);
         let subscription = Arc::new(Mutex::new(bus.subscribe(options)));
-        Ok(self.table.lock().insert(subscription) as u64)
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.table.lock().insert(number, subscription);
+        Ok(number)
     }
 
     /// Waits for the next event of a subscription.
     pub(super) fn next(&self, number: u64) -> Result<Submitted, Error> {
-        let found = usize::try_from(number)
-            .ok()
-            .and_then(|key| self.table.lock().get(key).cloned());
+        let found = self.table.lock().get(&number).cloned();
         let subscription = found.ok_or_else(|| ended(number))?;
         Ok(Submitted::New(Box::pin(async move {
             let event = poll_fn(|cx| subscription.lock().poll_recv(cx)).await;
@@ -54,9 +62,7 @@ impl Subscriptions {
 
     /// Ends a subscription, if there is one of this number.
     pub(super) fn end(&self, number: u64) -> Outcome {
-        let ended = usize::try_from(number)
-            .ok()
-            .and_then(|key| self.table.lock().try_remove(key));
+        let ended = self.table.lock().remove(&number);
         if let Some(subscription) = &ended {
             subscription.lock().close();
         }

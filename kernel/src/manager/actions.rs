@@ -21,8 +21,19 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What opening gives.
 pub(crate) struct Opened {
-    instance: Instance,
+    /// Taken out by who still waits for it.
+    instance: Option<Instance>,
     facilities: Arc<Facilities>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(late) = self.instance.take() {
+            // Nobody waited so long. This is still the thread to spare, which may block.
+            self.facilities.close();
+            late.destroy();
+        }
+    }
 }
 
 /// What stopping gives.
@@ -81,12 +92,9 @@ impl Manager {
         };
         record.busy = None;
         match result {
-            Ok(Opened {
-                instance,
-                facilities,
-            }) => {
-                record.instance = Some(instance);
-                record.facilities = Some(facilities);
+            Ok(mut opened) => {
+                record.instance = opened.instance.take();
+                record.facilities = Some(opened.facilities.clone());
                 self.enter(name, State::Loaded, Vec::new());
             }
             Err(problem) => self.enter(name, State::Failed, vec![problem]),
@@ -125,7 +133,9 @@ impl Manager {
         };
         record.busy = None;
         record.instance = None;
-        record.facilities = None;
+        if let Some(facilities) = record.facilities.take() {
+            facilities.close();
+        }
         if let Err(problem) = result {
             log::warn!("plugin `{name}` stays in memory: {}", problem.message);
         }
@@ -261,7 +271,7 @@ impl Core {
         let instance = Instance::create(&generation, facilities.clone(), &options)
             .map_err(|error| problem_of("create", &manifest.name, &error))?;
         Ok(Opened {
-            instance,
+            instance: Some(instance),
             facilities,
         })
     }

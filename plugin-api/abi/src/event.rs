@@ -1,6 +1,9 @@
 //! An event on its way to a subscriber.
 
-use abi_stable::{StableAbi, std_types::RStr};
+use abi_stable::{
+    StableAbi,
+    std_types::{RSlice, RStr},
+};
 
 use crate::Bytes;
 
@@ -28,4 +31,6 @@ pub struct Event<'a> {
     pub source: RStr<'a>,
     /// What it says.
     pub payload: Bytes<'a>,
+    /// A JSON object, or empty.
+    pub headers: RSlice<'a, u8>,
 }

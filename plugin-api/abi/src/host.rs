@@ -1,6 +1,9 @@
 //! What the host offers to a plugin instance.
 
-use abi_stable::{StableAbi, std_types::RStr};
+use abi_stable::{
+    StableAbi,
+    std_types::{RSlice, RStr},
+};
 
 use crate::{Buffer, Bytes, Envelope, Future, Reply, Waker};
 
@@ -50,6 +53,8 @@ pub struct LogRecord<'a> {
     pub message: RStr<'a>,
     /// The file of the source, or empty.
     pub file: RStr<'a>,
+    /// A JSON object, or empty.
+    pub headers: RSlice<'a, u8>,
 }
 
 /// What a plugin can call of its host.

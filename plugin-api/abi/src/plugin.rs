@@ -1,5 +1,7 @@
 //! What a plugin offers to its host.
 
+use core::sync::atomic::AtomicUsize;
+
 use abi_stable::{
     StableAbi,
     std_types::{RSlice, RStr},
@@ -98,18 +100,20 @@ pub struct PluginFunctions {
         reply: &mut Reply,
     ) -> u32,
     /// Handles events for the subscription with this number in the manifest, in order, up to
-    /// the first one that fails. Reply: `number` = how many were handled well, `code` = OK, or
-    /// how the one after them failed.
+    /// the first one that fails. `handled` is set after each that was handled well, so that it
+    /// is known also of a delivery that is dropped. Reply: `code` = OK for all, or how the one
+    /// after `handled` failed.
     ///
     /// * **who** the host.
     /// * **when** between `START` and `STOP`.
     /// * **where** any thread of the host; of a subscription that is `blocking`, one that may
     ///   be blocked.
-    /// * **whose** the events stay the host's, until the future is ready or dropped.
+    /// * **whose** the events and `handled` stay the host's, until the future is ready or dropped.
     pub deliver: extern "C" fn(
         instance: *const (),
         handler: u32,
         events: RSlice<'_, Event<'_>>,
+        handled: &AtomicUsize,
         waker: &Waker,
         slot: &Slot,
         future: &mut Future,

@@ -26,7 +26,7 @@ fn layout() -> String {
         Bytes { bytes, owner }
         Envelope { remaining_nanos, correlation_high, correlation_low, attempt, content_type, caller, chain, trace, routing_key, idempotency_key, headers }
         Reply { code, content_type, number, payload, headers }
-        Event { id, sequence, time, correlation_high, correlation_low, attempt, content_type, topic, source, payload }
+        Event { id, sequence, time, correlation_high, correlation_low, attempt, content_type, topic, source, payload, headers }
         Waker { head }
         WakerHead { functions }
         WakerFunctions { retain, wake, release }
@@ -35,7 +35,7 @@ fn layout() -> String {
         Host { data, functions }
         HostFunctions { retain, release, buffer, submit, poll, cancel, spawn, log }
         Request { operation, flags, number, target, key, payload, envelope }
-        LogRecord { level, line, target, message, file }
+        LogRecord { level, line, target, message, file, headers }
         CreateRequest { host, log_level, flags, name, config, headers }
         PluginFunctions { create, destroy, call, deliver, control }
         Root { plugin }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Handles one call; the attribute makes one for each capability.
-pub type CallHandler<T> = fn(&'static T, Call<'_>) -> u32;
+pub type CallHandler<T> = for<'i> fn(&'i T, Call<'_>) -> u32;
 
 /// A call on its way to its handler.
 #[expect(
@@ -63,7 +63,9 @@ impl Call<'_> {
         I: Input,
         O: Output,
     {
-        self.handle(handler)
+        // It may work for long and then ask for something: its deadline has to run.
+        let ctx = self.asynchronous();
+        self.handle_with(&ctx, handler)
     }
 
     /// Handles it by a future that may block: it is driven on the thread the host gave.
@@ -73,7 +75,7 @@ impl Call<'_> {
         O: Output,
         F: Future<Output = Result<O>>,
     {
-        self.handle(|ctx, input| block_on(handler(ctx.clone(), input)))
+        self.blocking(|ctx, input| block_on(handler(ctx.clone(), input)))
     }
 
     /// Handles it by a future.
@@ -120,7 +122,16 @@ impl Call<'_> {
         O: Output,
     {
         let ctx = self.synchronous();
-        let result = guarded(|| handler(&ctx, input(self.payload)?)?.into_payload());
+        self.handle_with(&ctx, handler)
+    }
+
+    #[inline]
+    fn handle_with<I, O>(self, ctx: &Context, handler: impl FnOnce(&Context, I) -> Result<O>) -> u32
+    where
+        I: Input,
+        O: Output,
+    {
+        let result = guarded(|| handler(ctx, input(self.payload)?)?.into_payload());
         self.desk.ready(result.and_then(|result| result).into())
     }
 }

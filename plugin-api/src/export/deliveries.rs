@@ -3,7 +3,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -22,7 +25,7 @@ use crate::{
 };
 
 /// Handles one batch; the attribute makes one for each subscription.
-pub type DeliveryHandler<T> = fn(&'static T, Delivery<'_>) -> u32;
+pub type DeliveryHandler<T> = for<'i> fn(&'i T, Delivery<'_>) -> u32;
 
 /// A batch of events on its way to its handler.
 #[expect(
@@ -36,15 +39,19 @@ pub struct Delivery<'a> {
 }
 
 /// The events of a batch, which stay until its future is ready or dropped.
-struct Events(&'static [abi::Event<'static>]);
+struct Events {
+    events: &'static [abi::Event<'static>],
+    /// The host's count of those that were handled well.
+    handled: &'static AtomicUsize,
+}
 
 // SAFETY: the host's payloads, topics and names may be read from any thread.
 unsafe impl Send for Events {}
 
 impl Events {
-    /// An event, and a context for its handler.
-    fn get(&self, index: usize, identity: &'static Arc<Identity>) -> Option<(Context, Event)> {
-        let event = self.0.get(index)?;
+    /// The event after those that were handled, and a context for its handler.
+    fn next(&self, identity: &'static Arc<Identity>) -> Option<(Context, Event)> {
+        let event = self.events.get(self.handled.load(Ordering::Acquire))?;
         // SAFETY: the handler ends before the delivery does, and gets a reference, or a context
         // of its future's own, which ends with it.
         let info = unsafe { CallInfo::event(event) };
@@ -52,6 +59,13 @@ impl Events {
         let ctx = unsafe { Context::borrowed(identity, info) };
         // SAFETY: the events of a delivery are as `abi::Event` describes them.
         Some((ctx, unsafe { Event::from_abi(event) }))
+    }
+}
+
+impl Events {
+    /// Counts an event that was handled well.
+    fn count(&self) {
+        self.handled.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -79,7 +93,7 @@ impl Delivery<'_> {
     }
 
     /// Handles each event by a future, one after the other.
-    pub fn future<E, F>(self, mut handler: impl FnMut(Context, E) -> F + Send + 'static) -> u32
+    pub fn future<E, F>(self, mut handler: impl FnMut(Context, E) -> F + Send) -> u32
     where
         E: FromEvent + Send,
         F: Future<Output = Result<()>> + Send,
@@ -90,32 +104,30 @@ impl Delivery<'_> {
             desk,
         } = self;
         desk.start(async move {
-            let mut handled = 0;
-            while let Some((ctx, event)) = events.get(handled, identity) {
+            while let Some((ctx, event)) = events.next(identity) {
                 let begun = guarded(|| Ok(handler(ctx, E::from_event(event)?))).and_then(|b| b);
                 let result = match begun {
                     Ok(future) => contained(future).await,
                     Err(error) => Err(error),
                 };
                 if let Err(error) = result {
-                    return outcome(handled, Err(error));
+                    return Err(error).into();
                 }
-                handled += 1;
+                events.count();
             }
-            outcome(handled, Ok(()))
+            all_handled()
         })
     }
 
     fn each<E: FromEvent>(self, mut handler: impl FnMut(&Context, E) -> Result<()>) -> u32 {
-        let mut handled = 0;
-        while let Some((ctx, event)) = self.events.get(handled, self.identity) {
+        while let Some((ctx, event)) = self.events.next(self.identity) {
             let result = guarded(|| handler(&ctx, E::from_event(event)?));
             if let Err(error) = result.and_then(|result| result) {
-                return self.desk.ready(outcome(handled, Err(error)));
+                return self.desk.ready(Err(error).into());
             }
-            handled += 1;
+            self.events.count();
         }
-        self.desk.ready(outcome(handled, Ok(())))
+        self.desk.ready(all_handled())
     }
 }
 
@@ -133,18 +145,15 @@ async fn contained<F: Future<Output = Result<()>>>(future: F) -> Result<()> {
     guarded(|| place.set(None)).and(result)
 }
 
-fn outcome(handled: usize, result: Result<()>) -> Answer {
-    let number = handled as u64;
-    Answer {
-        number,
-        ..result.map(|()| Payload::empty()).into()
-    }
+fn all_handled() -> Answer {
+    Ok(Payload::empty()).into()
 }
 
 pub(super) extern "C" fn deliver<T: Exported>(
     instance: *const (),
     handler: u32,
     batch: RSlice<'_, abi::Event<'_>>,
+    handled: &AtomicUsize,
     waker: &abi::Waker,
     slot: &abi::Slot,
     future: &mut abi::Future,
@@ -161,6 +170,8 @@ pub(super) extern "C" fn deliver<T: Exported>(
     let Some(handle) = T::DELIVERIES.get(handler as usize) else {
         return desk.ready(no_handler("subscription", handler));
     };
+    // SAFETY: the host keeps the count until the future is ready or dropped, as the events.
+    let handled = unsafe { std::mem::transmute::<&AtomicUsize, &'static AtomicUsize>(handled) };
     // SAFETY: the host keeps the events until the future is ready or dropped, and nothing
     // else of a delivery outlives that.
     let kept = unsafe {
@@ -170,7 +181,10 @@ pub(super) extern "C" fn deliver<T: Exported>(
         &instance.tentacle,
         Delivery {
             identity: &instance.identity,
-            events: Events(kept),
+            events: Events {
+                events: kept,
+                handled,
+            },
             desk,
         },
     )
