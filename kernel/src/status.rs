@@ -54,7 +54,7 @@ pub struct SubscriptionStatus {
 }
 
 /// A file of the plugin directory that is no plugin, or none that can run here.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RejectedFile {
     /// The file.

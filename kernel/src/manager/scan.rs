@@ -50,7 +50,7 @@ impl Manager {
         let core = self.core.clone();
         let scanned = self.core.spare.run(move || scan_files(&core));
         let files = scanned.await.map_err(|_| ScanError::Stopped)??;
-        self.rejected.clear();
+        let known = std::mem::take(&mut self.rejected);
         let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
         for linked in self.core.linked.clone() {
             let manifest = linked.manifest().clone();
@@ -62,6 +62,10 @@ impl Manager {
                 Err(problem) => self.reject(path, problem),
             }
         }
+        self.rejected
+            .iter()
+            .filter(|it| !known.contains(it))
+            .for_each(tell);
         Ok(())
     }
 
@@ -83,12 +87,6 @@ impl Manager {
     }
 
     fn reject(&mut self, path: PathBuf, problem: Problem) {
-        let hint = problem
-            .hint
-            .as_ref()
-            .map(|hint| format!(" (hint: {hint})"))
-            .unwrap_or_default();
-        log::warn!("{}{hint}", problem.message);
         self.rejected.push(RejectedFile { path, problem });
     }
 
@@ -178,6 +176,15 @@ fn reserved(path: &Path, manifest: &Manifest) -> Result<(), Problem> {
         message,
         Some("give it another `name`".to_owned()),
     ))
+}
+
+/// Writes into the log what is wrong with a file.
+fn tell(file: &RejectedFile) {
+    let hint = file.problem.hint.as_ref();
+    let hint = hint
+        .map(|hint| format!(" (hint: {hint})"))
+        .unwrap_or_default();
+    log::warn!("{}{hint}", file.problem.message);
 }
 
 type Scanned = Vec<(PathBuf, Result<Inspection, Problem>)>;
