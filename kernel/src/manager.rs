@@ -174,6 +174,8 @@ impl Manager {
             return;
         };
         record.want(match goal {
+            // Started, it is loaded already.
+            Goal::Load if record.state == State::Started => Wanted::Started,
             Goal::Load => Wanted::Loaded,
             Goal::Start => Wanted::Started,
             Goal::Stop => Wanted::Stopped,

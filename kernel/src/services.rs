@@ -53,6 +53,28 @@ impl Services {
         self.0.deadline
     }
 
+    /// Takes in what a plugin would offer if it were started, so that who calls it is told that,
+    /// and not that nobody knows it.
+    pub(crate) fn announce(&self, manifest: &Manifest) {
+        let _changing = self.0.change.lock();
+        let known = self.0.routes.load();
+        let is_new = |name: &&str| !known.contains_key(*name);
+        let names = manifest
+            .capabilities
+            .iter()
+            .map(|capability| &*capability.name);
+        let new: Vec<&str> = names.filter(is_new).collect();
+        if new.is_empty() {
+            return;
+        }
+        let mut routes = HashMap::clone(&known);
+        for name in new {
+            let number = routes.len();
+            routes.insert(name.into(), Arc::new(Route::new(name.into(), number)));
+        }
+        self.0.routes.store(Arc::new(routes));
+    }
+
     /// Offers the capabilities of an instance.
     pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest, health: &Arc<Health>) {
         let _changing = self.0.change.lock();

@@ -119,8 +119,8 @@ fn dependents_stop_before_and_start_after() {
             "needs-neighbour",
             State::Blocked,
             &[
-                "blocked: `needs-neighbour` needs `neighbour`, which is disabled (hint: \
-                `neighbour` must be enabled in the configuration and not be stopped)",
+                "blocked: `needs-neighbour` needs `neighbour`, which is disabled or stopped (hint: \
+                `neighbour` must be enabled in the configuration and be started)",
             ],
         );
         running

@@ -1,6 +1,6 @@
 //! Events: order, overflow, retries, and handlers that block.
 
-use std::thread::available_parallelism;
+use std::{ops::Range, thread::available_parallelism};
 
 use octa_kernel::bus::Subscription;
 use serde_json::{Value, json};
@@ -111,6 +111,46 @@ fn what_fails_too_often_is_a_dead_letter() {
         }
         running.end().await;
     });
+}
+
+/// Checks which events are dead letters when a stop cuts off the handler at number 2: some are
+/// published `before` it hangs, the others while it does.
+fn check_cut_off(before: Range<u32>, while_it_hangs: Range<u32>) {
+    run(async {
+        let home = Home::with(&["hangs-in-event"]).config("[kernel]\nstop_deadline = \"50ms\"\n");
+        let running = home.start().await;
+        let mut begun = running.subscribe("hangs-in-event.begun").await;
+        let mut dead = running.subscribe("kernel.dead_letter").await;
+        for number in before {
+            running.publish("hangs-in-event.in", number.into()).await;
+        }
+        assert_eq!(take(&mut begun, 3).await, [0, 1, 2].map(Value::from));
+        for number in while_it_hangs {
+            running.publish("hangs-in-event.in", number.into()).await;
+        }
+        let stopped = running.kernel.stop_plugin("hangs-in-event").await;
+        stopped.expect("it stops");
+        for number in [2, 3, 4] {
+            let letter = next(&mut dead).await;
+            assert_eq!(
+                (&letter["payload"], &letter["kind"]),
+                (&json!(number.to_string()), &json!("interrupted"))
+            );
+        }
+        running.end().await;
+        assert!(dead.try_recv().is_none(), "told twice, or though handled");
+        assert!(begun.try_recv().is_none(), "begun after the stop");
+    });
+}
+
+#[test]
+fn what_a_stop_cuts_off_is_a_dead_letter() {
+    check_cut_off(0..5, 5..5);
+}
+
+#[test]
+fn what_waits_behind_what_a_stop_cuts_off_is_a_dead_letter() {
+    check_cut_off(0..3, 3..5);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use octa_kernel::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::{fixtures, logs};
 
@@ -146,6 +147,19 @@ impl Running {
     pub(crate) async fn call(&self, capability: &str, input: Value) -> Result<Value, String> {
         let answer = self.kernel.call::<Value>(capability, &input).await;
         answer.map_err(|error| format!("{:?}", error.0))
+    }
+
+    /// Calls on a task of its own, which nothing but the call wakes.
+    pub(crate) fn call_aside(
+        &self,
+        capability: &'static str,
+        input: Value,
+    ) -> JoinHandle<Result<Value, String>> {
+        let kernel = self.kernel.clone();
+        tokio::spawn(async move {
+            let answer = kernel.call::<Value>(capability, &input).await;
+            answer.map_err(|error| format!("{:?}", error.0))
+        })
     }
 
     /// The status of a plugin.

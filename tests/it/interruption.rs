@@ -102,6 +102,25 @@ fn by_a_stop() {
 }
 
 #[test]
+fn by_a_stop_while_nothing_else_wakes_the_caller() {
+    run(async {
+        // The deadline of the call, which would wake its caller, lies behind that of the scenario.
+        let config = "[kernel]\nstop_deadline = \"50ms\"\ncall_deadline = \"2m\"\n";
+        let running = Home::with(&["never-answers"]).config(config).start().await;
+        let mut begun = running.subscribe("never-answers.begun").await;
+        let call = running.call_aside("never-answers.wait", json!(null));
+        next(&mut begun).await;
+        let stopped = running.kernel.stop_plugin("never-answers").await;
+        stopped.expect("it stops");
+        assert_eq!(
+            call.await.expect("the call does not panic"),
+            Err("interrupted: plugin `never-answers` was stopped before it answered".to_owned())
+        );
+        running.end().await;
+    });
+}
+
+#[test]
 fn tasks_end_with_the_stop() {
     run(async {
         let running = Home::with(&["works-on"]).start().await;
@@ -115,6 +134,41 @@ fn tasks_end_with_the_stop() {
             .expect("it stops");
         next(&mut given_up).await;
         until(|| running.plugin("works-on").unfinished == 0).await;
+        running.end().await;
+    });
+}
+
+/// How much works on while a task is aborted: more than the ledger has shards.
+const LATER: usize = 20;
+
+#[test]
+fn aborting_a_task_that_has_ended_ends_nothing_else() {
+    run(async {
+        let home = Home::with(&["aborts-late"]).config("[kernel]\nstop_deadline = \"50ms\"\n");
+        let running = home.start().await;
+        let unfinished = || running.plugin("aborts-late").unfinished;
+        let begin = async |ends: bool| {
+            let begun = running.call("aborts-late.begin", ends.into()).await;
+            assert_eq!(begun, Ok(json!(null)));
+        };
+        let abort_oldest = async || {
+            let aborted = running.call("aborts-late.abort_oldest", json!(null)).await;
+            assert_eq!(aborted, Ok(json!(null)));
+        };
+        begin(true).await;
+        until(|| unfinished() == 0).await;
+        for _ in 0..LATER {
+            begin(false).await;
+        }
+        let call = || running.call_aside("aborts-late.wait", json!(null));
+        let calls: Vec<_> = (0..LATER).map(|_| call()).collect();
+        until(|| unfinished() == 2 * LATER).await;
+        abort_oldest().await;
+        assert_eq!(unfinished(), 2 * LATER);
+        // That of a task which still runs does end it.
+        abort_oldest().await;
+        assert_eq!(unfinished(), 2 * LATER - 1);
+        assert!(calls.iter().all(|call| !call.is_finished()));
         running.end().await;
     });
 }

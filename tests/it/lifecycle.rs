@@ -2,7 +2,10 @@
 
 use octa_kernel::{lifecycle::State, time::VirtualClock};
 
-use crate::home::{Home, NEIGHBOUR, Running, data, next, run, until};
+use crate::{
+    home::{Home, NEIGHBOUR, Running, data, next, run, until},
+    logs,
+};
 
 /// Checks the state and what a call answers.
 async fn check(running: &Running, state: State, expect: Result<i32, &str>) {
@@ -18,7 +21,7 @@ fn step_by_step() {
         let kernel = &running.kernel;
         let mut moves = running.subscribe("kernel.plugin.**").await;
         kernel.load_plugin(NEIGHBOUR).await.expect("it loads");
-        let unknown = "unknown-capability: no plugin offers the capability `neighbour.echo`";
+        let unknown = "unavailable: no plugin that offers `neighbour.echo` is started (hint: `octa list` shows why)";
         check(&running, State::Loaded, Err(unknown)).await;
         kernel.start_plugin(NEIGHBOUR).await.expect("it starts");
         check(&running, State::Started, Ok(7)).await;
@@ -136,8 +139,9 @@ fn a_start_that_fails_is_tried_again_on_request() {
     });
 }
 
-/// Checks how a start that never returns fails, once the neighbour runs and the deadline passes.
-fn check_endless(fixture: &str, expect: &str) {
+/// Checks how a start that never returns fails, once the neighbour runs and the deadline passes,
+/// and how many instances it keeps in memory when it is unloaded.
+fn check_endless(fixture: &str, expect: &str, kept: usize) {
     run(async {
         let clock = VirtualClock::default();
         let home = Home::with(&[fixture]).config("[kernel]\nstart_deadline = \"3m\"\n");
@@ -170,7 +174,11 @@ fn check_endless(fixture: &str, expect: &str) {
         let (started, ()) = tokio::join!(running.kernel.start(), passing);
         started.expect("the plugin directory is there");
         running.check(fixture, State::Failed, &[expect]);
+        let unloaded = running.kernel.unload_plugin(fixture).await;
+        unloaded.expect("it is unloaded");
         running.end().await;
+        let told = format!("plugin `{fixture}` stays in memory");
+        assert_eq!(logs::lines_with(&told).len(), kept);
     });
 }
 
@@ -179,8 +187,9 @@ fn a_start_that_waits_for_ever() {
     check_endless(
         "hangs-in-start",
         "deadline: `start` of plugin `hangs-in-start` did not return within 180s \
-                (hint: raise the deadline in `[kernel]` of octa.toml, or find what it waits \
+                (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits \
                 for)",
+        0,
     );
 }
 
@@ -189,8 +198,9 @@ fn a_start_that_blocks_for_ever() {
     check_endless(
         "blocks-in-start",
         "deadline: `start` of plugin `blocks-in-start` did not return within 180s \
-                (hint: raise the deadline in `[kernel]` of octa.toml, or find what it waits \
+                (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits \
                 for)",
+        1,
     );
 }
 

@@ -162,6 +162,26 @@ fn in_a_task() {
 }
 
 #[test]
+fn in_a_thread_of_its_own() {
+    run(async {
+        let running = Home::with(&["panics-in-thread"]).start().await;
+        assert_eq!(
+            running.call("panics-in-thread.now", json!(null)).await,
+            Ok(json!(true))
+        );
+        assert_eq!(
+            logs::lines_with("a thread went wrong"),
+            [
+                "ERROR panics-in-thread::octa_plugin_api::guard: a thread of the plugin panicked: \
+                panicked: a thread went wrong (at zoo/panics-in-thread/src/lib.rs:14:38)"
+            ]
+        );
+        running.check("panics-in-thread", State::Started, &[]);
+        running.end().await;
+    });
+}
+
+#[test]
 fn in_an_event() {
     run(async {
         let running = Home::with(&["panics-in-event"]).start().await;

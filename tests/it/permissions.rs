@@ -9,7 +9,7 @@ use crate::home::{Home, run};
 fn refused(wish: &str, line: &str) -> String {
     format!(
         "denied: plugin `reaches-out` may not {wish}: it lies outside the plugin's own namespace \
-         and is not granted (hint: to grant it, write into octa.toml under \
+         and is not granted (hint: to grant it, write into the configuration under \
          `[plugins.reaches-out.allow]`: `{line}`)"
     )
 }

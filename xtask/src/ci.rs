@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace::{Workspace, succeed};
+use crate::workspace::{Workspace, capture, succeed};
 use crate::{licences, readme};
 
 struct Step {
@@ -18,6 +18,10 @@ const STEPS: &[Step] = &[
     Step {
         title: "format",
         run: format,
+    },
+    Step {
+        title: "lock files",
+        run: lock_files,
     },
     Step {
         title: "lints",
@@ -49,6 +53,34 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     println!("\n{}", table(&outcomes));
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     ensure!(failed == 0, "{failed} of {} checks failed", outcomes.len());
+    Ok(())
+}
+
+/// The workspace and those beside it, each of which is built with `--locked`.
+const MANIFESTS: [&str; 4] = [
+    "Cargo.toml",
+    "examples/ship/Cargo.toml",
+    "tests/fixtures/Cargo.toml",
+    "bench/Cargo.toml",
+];
+
+/// A dependency that was added to one crate is in the lock file of each workspace over it.
+fn lock_files(workspace: &Workspace) -> Result<()> {
+    for manifest in MANIFESTS {
+        let mut cargo = workspace.cargo("metadata");
+        cargo.args([
+            "--locked",
+            "--format-version",
+            "1",
+            "--manifest-path",
+            manifest,
+        ]);
+        capture(&mut cargo).with_context(|| {
+            format!(
+                "run `cargo update --workspace --manifest-path {manifest}` and commit its lock file"
+            )
+        })?;
+    }
     Ok(())
 }
 

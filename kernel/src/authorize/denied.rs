@@ -74,7 +74,7 @@ impl Denied {
             Why::NotGranted => {
                 let (table, line) = self.grant()?;
                 Some(format!(
-                    "to grant it, write into octa.toml under `{table}`: `{line}`"
+                    "to grant it, write into the configuration under `{table}`: `{line}`"
                 ))
             }
             Why::NotAsked => {

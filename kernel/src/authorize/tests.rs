@@ -202,7 +202,7 @@ fn a_refusal_says_plugin_wish_reason_and_remedy() {
     );
     assert_eq!(
         denied.hint().expect("a hint"),
-        "to grant it, write into octa.toml under `[plugins.lamp.allow]`: \
+        "to grant it, write into the configuration under `[plugins.lamp.allow]`: \
          `publish = [\"weather.**\", \"alert.**\"]`"
     );
     let denied = authorize(&manifest(), &some, Wish::Storage("other")).expect_err("not asked");

@@ -220,7 +220,7 @@ impl Core {
             }
             () = timer => {
                 let message = format!("{what} did not return within {limit:?}");
-                let hint = "raise the deadline in `[kernel]` of octa.toml, or find what it waits for";
+                let hint = "raise the deadline in `[kernel]` of the configuration, or find what it waits for";
                 Err(Problem::new("deadline", message, Some(hint.to_owned())))
             }
         }

@@ -97,6 +97,7 @@ impl Manager {
         {
             return;
         }
+        self.core.commons.services.announce(&manifest);
         let mut record = self.record(manifest, source);
         if let Some(known) = self.records.remove(&name) {
             record.state = known.state;

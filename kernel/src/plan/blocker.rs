@@ -86,7 +86,7 @@ impl Blocker {
             )),
             Blocker::Cycle { .. } => Some("make one of these needs optional".into()),
             Blocker::Disabled { chain } => Some(format!(
-                "`{}` must be enabled in the configuration and not be stopped",
+                "`{}` must be enabled in the configuration and be started",
                 last(chain)
             )),
             Blocker::Failed { .. } | Blocker::Held { .. } => None,
@@ -138,7 +138,7 @@ impl fmt::Display for Blocker {
             }
             Blocker::Cycle { chain } => write_end(f, chain, "closes a cycle"),
             Blocker::Failed { chain } => write_end(f, chain, "failed"),
-            Blocker::Disabled { chain } => write_end(f, chain, "is disabled"),
+            Blocker::Disabled { chain } => write_end(f, chain, "is disabled or stopped"),
             Blocker::Held { chain } => {
                 write_end(f, chain, "waits for a permission or a configuration")
             }

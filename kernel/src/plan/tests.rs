@@ -205,7 +205,7 @@ fn standing_decides_first() {
     );
     assert_eq!(
         why(&plan, "u"),
-        "`u` needs `disabled`, which is disabled; `u` needs `failed`, which failed; \
+        "`u` needs `disabled`, which is disabled or stopped; `u` needs `failed`, which failed; \
          `u` needs `held`, which waits for a permission or a configuration"
     );
     assert_eq!(plan.causes().len(), 3);

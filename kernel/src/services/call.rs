@@ -150,7 +150,10 @@ impl Services {
             .instance
             .call(handler, envelope, &terms, call.payload, cx)
         {
-            Started::Ready(outcome) => Ok(Begun::Ready(outcome)),
+            Started::Ready(outcome) => {
+                tell_panic(call.route.name(), &outcome);
+                Ok(Begun::Ready(outcome))
+            }
             Started::Pending(work) => {
                 let work = Waited::Inline(work);
                 Ok(self.wait_polled(call.route, work, terms.remaining, cx))
@@ -268,6 +271,16 @@ fn nobody(route: &Route) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_hint("`octa list` shows why")
 }
 
+/// A panic is a bug of the plugin: its author looks for it in the log.
+#[inline]
+fn tell_panic(capability: &str, outcome: &Outcome) {
+    if let Err(error) = &outcome.result
+        && error.kind() == ErrorKind::Panicked
+    {
+        log::warn!("the call of `{capability}` {error:?}");
+    }
+}
+
 impl Waited {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         match self {
@@ -292,6 +305,7 @@ impl Future for PendingCall {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let Poll::Ready(outcome) = self.work.poll(cx) {
+            tell_panic(&self.capability, &outcome);
             return Poll::Ready(outcome);
         }
         match self.timer.as_mut().poll(cx) {
