@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Unload(Plugin),
     /// Calls a capability and prints what it answers
     #[command(after_help = "Examples:\n  octa call devices.turn_on '\"lamp_1\"'\n  \
-        echo '{\"id\": \"lamp_1\"}' | octa call devices.describe -")]
+        echo '\"lamp_1\"' | octa call devices.get -")]
     Call(Call),
     /// Publishes an event
     #[command(after_help = "Example: octa publish alert.test '{\"text\": \"hello\"}'")]
@@ -83,7 +83,7 @@ pub(crate) struct Run {
     /// What the kernel is called; without it, eight digits made from its data directory
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Stops by itself after this time, such as `10s` or `2m`
+    /// Stops by itself this long after its launch, such as `10s` or `2m`
     #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) limit: Option<Duration>,
     /// Prints no events, and logs warnings only

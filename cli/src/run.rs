@@ -1,13 +1,14 @@
 //! Runs a kernel in this process, with its admin socket, until it is interrupted.
 
 use std::future::{Future, pending};
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use octa_kernel::Kernel;
 use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::args;
 use crate::config::Plan;
@@ -23,6 +24,11 @@ use crate::world::World;
 /// How long answers under way may take to leave after everything has stopped.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What is said when a signal ends it.
+const BY_SIGNAL: &str = "stopping; Ctrl-C again ends at once";
+/// What is said when its time is over.
+const BY_ITSELF: &str = "stopping";
+
 /// The system gives no threads.
 #[derive(Debug, Error)]
 #[error("cannot start the threads of the program")]
@@ -36,7 +42,10 @@ impl Explain for ThreadError {
 
 /// Runs what was typed.
 pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Failure> {
+    let launched = Instant::now();
     let plan = Plan::of(typed, &world)?;
+    // A time too far away to be told is no limit.
+    let limit = plan.limit.and_then(|limit| launched.checked_add(limit));
     let level = logging::install(&world, typed.quiet);
     let style = match (typed.quiet, json) {
         (true, _) => None,
@@ -63,7 +72,7 @@ pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Fai
         let server = tokio::spawn(serving);
         log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
             meeting.socket(&plan.record.name).display());
-        let outcome = stay(&kernel, &plan, style, &mut signals).await;
+        let outcome = stay(&kernel, limit, style, &mut signals).await;
         drop(leave);
         drop(tokio::time::timeout(FAREWELL, server).await);
         outcome
@@ -76,7 +85,7 @@ pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Fai
 /// Starts everything, waits for a reason to end, and stops everything.
 async fn stay(
     kernel: &Kernel,
-    plan: &Plan,
+    limit: Option<Instant>,
     style: Option<Style>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
@@ -86,7 +95,8 @@ async fn stay(
     };
     let started = tokio::select! {
         started = kernel.start() => Some(started),
-        () = signals.next() => None,
+        () = signals.next() => { tell(BY_SIGNAL); None }
+        () = reached(limit) => { tell(BY_ITSELF); None }
     };
     let mut printed = match (live, &started) {
         (Some(live), Some(Ok(()))) => Some(live.started(kernel)),
@@ -94,8 +104,8 @@ async fn stay(
     };
     if let Some(Ok(())) = started {
         tokio::select! {
-            () = signals.next() => {}
-            () = limit(plan.limit) => {}
+            () = signals.next() => tell(BY_SIGNAL),
+            () = reached(limit) => tell(BY_ITSELF),
             () = end_of(&mut printed) => {}
         }
     }
@@ -116,9 +126,14 @@ async fn end_of(printed: &mut Option<oneshot::Receiver<()>>) {
     }
 }
 
-async fn limit(limit: Option<Duration>) {
+/// Says why it takes a moment until the end; nobody may be there to read it.
+fn tell(what: &str) {
+    drop(writeln!(io::stderr(), "{what}"));
+}
+
+async fn reached(limit: Option<Instant>) {
     match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
+        Some(limit) => tokio::time::sleep_until(limit).await,
         None => pending().await,
     }
 }

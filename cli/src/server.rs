@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -120,14 +120,29 @@ async fn accept(admin: &Arc<Admin>, listener: net::UnixListener, under_way: &Gra
 
 impl Admin {
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
-        let mut correlation = fresh_id();
-        let result = match given_id(&request) {
-            Ok(given) => {
-                correlation = given.unwrap_or(correlation);
+        let (head, body) = request.into_parts();
+        // Before any answer: a client that is still writing would miss it.
+        let body = calls::take(body).await;
+        let is_whole = body.is_ok();
+        let given = given_id(&head.headers);
+        let correlation = given.as_ref().ok().copied().flatten();
+        let correlation = correlation.unwrap_or_else(fresh_id);
+        let result = match given.and(body) {
+            Ok(body) => {
+                let request = Request::from_parts(head, body);
                 self.route(request, correlation).await
             }
             Err(error) => Err(error.into()),
         };
+        let mut response = self.response_of(result, correlation);
+        if !is_whole {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    }
+
+    fn response_of(&self, result: Result<Reply, Refusal>, correlation: u128) -> Response<Body> {
         let meta = Meta {
             kernel: Some(self.record.name.clone()),
             version: VERSION.to_owned(),
@@ -162,8 +177,8 @@ fn fresh_id() -> u128 {
     (random() << 64 | random()).max(1)
 }
 
-fn given_id(request: &Request<Incoming>) -> Result<Option<u128>, ErrorBody> {
-    let Some(value) = request.headers().get(CORRELATION_ID) else {
+fn given_id(headers: &HeaderMap) -> Result<Option<u128>, ErrorBody> {
+    let Some(value) = headers.get(CORRELATION_ID) else {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default();

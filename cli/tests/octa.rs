@@ -183,7 +183,10 @@ fn ctrl_c_stops_it() {
     let home = Home::new();
     let kernel = home.run(&[]);
     kernel.signal(Signal::INT);
-    assert_eq!(kernel.end().code, Some(0));
+    let done = kernel.end();
+    assert_eq!(done.code, Some(0));
+    let said = "stopping; Ctrl-C again ends at once\n";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
 }
 
 #[test]
@@ -197,10 +200,43 @@ fn calls_and_inputs_are_checked() {
     home.octa(&["tail", "a..b"]).refused(3, "pattern `a..b`");
     home.octa(&["publish", "kernel..x", "1"])
         .refused(3, "topic `kernel..x`");
+    home.octa(&["publish", "kernel.x", "1"])
+        .refused(3, "`kernel.**` is the kernel's own");
     home.octa(&["start", "lamp"])
         .refused(3, "error: there is no plugin `lamp`\n");
     home.octa(&["dance"])
         .refused(2, "unrecognized subcommand 'dance'");
+}
+
+#[test]
+fn a_refusal_reaches_who_is_still_writing() {
+    let home = Home::new();
+    let kernel = home.run(&[]);
+    let body = "1".repeat(500_000);
+    let length = body.len();
+    let head = "host: octa\r\nconnection: close";
+    for start in [
+        "POST /v1/call/lamp.on",
+        "PUT /v1/publish/a",
+        "POST /nowhere",
+    ] {
+        for _ in 0..50 {
+            let mut stream = UnixStream::connect(&kernel.socket).expect("a connection");
+            let request =
+                format!("{start} HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}");
+            stream.write_all(request.as_bytes()).expect("a reader");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            assert!(answer.contains(r#"{"ok":false,"#), "{start}: {answer}");
+        }
+    }
+    let mut stream = UnixStream::connect(&kernel.socket).expect("a connection");
+    let request = "POST /v1/call/lamp.on HTTP/1.1\r\nhost: octa\r\ncontent-length: 1048577\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("a reader");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
 }
 
 #[test]

@@ -29,17 +29,14 @@ pub(crate) enum InputError {
     #[error("cannot read standard input as text")]
     Unreadable(#[source] io::Error),
     /// There is too much of it.
-    #[error("the input has {found} bytes, at most {BODY_BYTES_MAX} are taken")]
-    TooLarge {
-        /// Bytes found, as far as they were read.
-        found: usize,
-    },
+    #[error("the input has more than {BODY_BYTES_MAX} bytes, the most that are taken")]
+    TooLarge,
 }
 
 impl Explain for InputError {
     fn kind(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge => "too-large",
             _ => "invalid-input",
         }
     }
@@ -59,7 +56,7 @@ pub(super) fn read(argument: &str, command: &str) -> Result<String, InputError> 
         typed => typed.to_owned(),
     };
     if text.len() > BODY_BYTES_MAX {
-        return Err(InputError::TooLarge { found: text.len() });
+        return Err(InputError::TooLarge);
     }
     match serde_json::from_str::<&RawValue>(&text) {
         Ok(_) => Ok(text),

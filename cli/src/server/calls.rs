@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::Request;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use octa_kernel::config::check_schema;
 use octa_kernel::{CallOptions, Payload};
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -31,20 +30,20 @@ impl Admin {
     pub(super) async fn call(
         &self,
         capability: &str,
-        request: Request<Incoming>,
+        request: &Request<Bytes>,
         correlation: u128,
     ) -> Result<Box<RawValue>, Refusal> {
         let options = CallOptions {
-            deadline: deadline(&request)?,
-            idempotency_key: text(&request, IDEMPOTENCY_KEY)?.unwrap_or_default(),
+            deadline: deadline(request)?,
+            idempotency_key: text(request, IDEMPOTENCY_KEY)?.unwrap_or_default(),
             correlation_id: correlation,
             ..CallOptions::default()
         };
-        // Before the input is read: whoever mistypes the name is told so.
+        // Before the input is parsed: whoever mistypes the name is told so.
         self.kernel
             .capability(capability)
             .map_err(ErrorBody::from)?;
-        let input = json_body(request).await?;
+        let input = json(request.body())?;
         self.check(capability, &input)?;
         let (kernel, name) = (self.kernel.clone(), capability.to_owned());
         let input = Payload::copy_from_slice(input.get().as_bytes());
@@ -81,10 +80,13 @@ impl Admin {
     pub(super) async fn publish(
         &self,
         topic: &str,
-        request: Request<Incoming>,
+        request: &Request<Bytes>,
     ) -> Result<Box<RawValue>, Refusal> {
-        let limit = deadline(&request)?.unwrap_or(PUBLISH_DEADLINE);
-        let data = json_body(request).await?;
+        if topic.starts_with("kernel.") {
+            return Err(reserved(topic).into());
+        }
+        let limit = deadline(request)?.unwrap_or(PUBLISH_DEADLINE);
+        let data = json(request.body())?;
         let data = Payload::copy_from_slice(data.get().as_bytes());
         let published = tokio::time::timeout(limit, self.kernel.publish(topic, &data)).await;
         let published = published.map_err(|_| ErrorBody {
@@ -93,7 +95,7 @@ impl Admin {
             ..ErrorBody::default()
         })?;
         let matched = published.map_err(ErrorBody::from)?;
-        Ok(raw(&json!({ "matched": matched }))?)
+        Ok(raw(&serde_json::json!({ "matched": matched }))?)
     }
 }
 
@@ -119,7 +121,7 @@ async fn apart<T: Send + 'static>(
     })
 }
 
-fn text(request: &Request<Incoming>, header: &str) -> Result<Option<String>, ErrorBody> {
+fn text(request: &Request<Bytes>, header: &str) -> Result<Option<String>, ErrorBody> {
     let value = request.headers().get(header);
     let read = value.map(|value| {
         let text = std::str::from_utf8(value.as_bytes());
@@ -129,7 +131,7 @@ fn text(request: &Request<Incoming>, header: &str) -> Result<Option<String>, Err
     read.transpose()
 }
 
-fn deadline(request: &Request<Incoming>) -> Result<Option<Duration>, ErrorBody> {
+fn deadline(request: &Request<Bytes>) -> Result<Option<Duration>, ErrorBody> {
     let text = text(request, DEADLINE)?;
     let parsed = text.map(|text| duration::parse(&text));
     parsed
@@ -137,25 +139,36 @@ fn deadline(request: &Request<Incoming>) -> Result<Option<Duration>, ErrorBody> 
         .map_err(|error| invalid(format!("the header `Octa-Deadline`: {error}"), None))
 }
 
-/// Reads a body that must be JSON; no body is `null`.
-async fn json_body(request: Request<Incoming>) -> Result<Box<RawValue>, ErrorBody> {
-    let announced = request.body().size_hint().lower();
-    if announced > BODY_BYTES_MAX as u64 {
+/// Takes in the whole body of a request.
+pub(super) async fn take(body: Incoming) -> Result<Bytes, ErrorBody> {
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX)
-        .collect()
-        .await;
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => too_large(),
         None => invalid(format!("the body did not arrive whole: {error}"), None),
     })?;
-    let bytes = body.to_bytes();
+    Ok(body.to_bytes())
+}
+
+/// Reads a body that must be JSON; no body is `null`.
+fn json(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(RawValue::NULL.to_owned());
     }
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(bytes)
         .map_err(|error| invalid(format!("the body is no JSON: {error}"), None))
+}
+
+fn reserved(topic: &str) -> ErrorBody {
+    ErrorBody {
+        kind: "denied".to_owned(),
+        message: format!(
+            "the topic `{topic}` cannot be published to: `kernel.**` is the kernel's own"
+        ),
+        ..ErrorBody::default()
+    }
 }
 
 fn too_large() -> ErrorBody {

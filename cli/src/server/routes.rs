@@ -1,6 +1,6 @@
 //! Which request means what; calls and events are the job of `calls`.
 
-use hyper::body::Incoming;
+use hyper::body::Bytes;
 use hyper::{Method, Request};
 use octa_kernel::PluginStatus;
 use octa_kernel::lifecycle::State;
@@ -14,7 +14,7 @@ use crate::answer::{ErrorBody, raw};
 impl Admin {
     pub(super) async fn route(
         &self,
-        request: Request<Incoming>,
+        request: Request<Bytes>,
         correlation: u128,
     ) -> Result<Reply, Refusal> {
         let path = decode(request.uri().path());
@@ -34,11 +34,11 @@ impl Admin {
             ["v1", "capabilities"] => only(method, Method::GET).and_then(|()| self.offered())?,
             ["v1", "call", capability] => {
                 only(method, Method::POST)?;
-                self.call(capability, request, correlation).await?
+                self.call(capability, &request, correlation).await?
             }
             ["v1", "publish", topic] => {
                 only(method, Method::POST)?;
-                self.publish(topic, request).await?
+                self.publish(topic, &request).await?
             }
             ["v1", "tail", pattern] => {
                 only(method, Method::GET)?;
