@@ -184,7 +184,14 @@ impl Shared {
 
     fn next(&self, worker: &Worker) -> Option<Runnable> {
         loop {
-            if self.ended.load(Ordering::SeqCst) || worker.replaced.load(Ordering::Relaxed) {
+            if self.ended.load(Ordering::SeqCst) {
+                return None;
+            }
+            if worker.replaced.load(Ordering::SeqCst) {
+                // It may have been told of work before it was replaced: pass that on.
+                if !self.queue.is_empty() {
+                    self.see_to_queue();
+                }
                 return None;
             }
             if let Some(runnable) = self.queue.pop() {
@@ -254,7 +261,7 @@ impl Shared {
     ) {
         for (worker, running) in before {
             let still = running.is_some() && *running == worker.running();
-            if still && workers.len() < MOST && !worker.replaced.swap(true, Ordering::Relaxed) {
+            if still && workers.len() < MOST && !worker.replaced.swap(true, Ordering::SeqCst) {
                 log::warn!(
                     "a plugin blocks a thread for more than {PATIENCE:?} while others wait; another thread takes its place"
                 );
