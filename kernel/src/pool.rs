@@ -64,19 +64,7 @@ impl Pool {
     /// A pool of so many threads that are not blocked. Each holds `keep`, which the futures may
     /// need as long as they are polled, until it ends.
     pub(crate) fn new(threads: usize, keep: &Keep) -> Self {
-        let shared = Arc::new(Shared {
-            wanted: threads.max(1),
-            keep: Mutex::new(Some(keep.clone())),
-            queue: SegQueue::new(),
-            idle: AtomicUsize::new(0),
-            looking: AtomicBool::new(false),
-            waking: AtomicBool::new(false),
-            watcher_sleeps: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            workers: Mutex::default(),
-            work: Condvar::new(),
-            pressure: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(threads, keep));
         for _ in 0..shared.wanted {
             Shared::add_worker(&shared, &mut shared.workers.lock());
         }
@@ -123,6 +111,23 @@ impl Pool {
 }
 
 impl Shared {
+    /// A queue that no thread works on yet.
+    fn new(threads: usize, keep: &Keep) -> Self {
+        Self {
+            wanted: threads.max(1),
+            keep: Mutex::new(Some(keep.clone())),
+            queue: SegQueue::new(),
+            idle: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
+            waking: AtomicBool::new(false),
+            watcher_sleeps: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            workers: Mutex::default(),
+            work: Condvar::new(),
+            pressure: Condvar::new(),
+        }
+    }
+
     fn schedule(&self, runnable: Runnable) {
         self.queue.push(runnable);
         if self.ended.load(Ordering::SeqCst) {
@@ -336,6 +341,20 @@ mod tests {
         });
         told.recv().expect("a seventh thread does it");
         drop(releases);
+    }
+
+    #[test]
+    fn a_replaced_thread_passes_on_what_it_was_told_of() {
+        let shared = Shared::new(1, &keep());
+        shared.watcher_sleeps.store(true, Ordering::SeqCst);
+        let (runnable, task) = async_task::spawn(async {}, |_| ());
+        shared.queue.push(runnable);
+        let worker = Worker::default();
+        worker.replaced.store(true, Ordering::SeqCst);
+        assert!(shared.next(&worker).is_none());
+        let told = !shared.watcher_sleeps.load(Ordering::SeqCst);
+        assert!(told, "the watcher was not told of what is left");
+        task.detach();
     }
 
     #[test]

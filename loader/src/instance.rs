@@ -27,7 +27,7 @@ use crate::{
     outcome::{Outcome, empty_reply, read_reply},
     slot::Slot,
     wakers::lend,
-    work::{Work, interrupted, unknown_status},
+    work::{Work, unknown_status},
 };
 
 /// A live object of a plugin. Dropping the last handle leaves it as it is: who stops it ends it
@@ -449,11 +449,6 @@ impl Started {
             Self::TurnedAway(error) => error.into(),
         }
     }
-}
-
-/// The error of work that was ended because its plugin stops.
-pub fn interrupted_error(plugin: &str) -> Error {
-    interrupted(plugin)
 }
 
 impl fmt::Debug for Instance {

@@ -45,7 +45,7 @@ pub use inspect::{
     Content, Format, HostFacts, InspectError, InspectFault, Inspection, Machine, Refusal, System,
     inspect,
 };
-pub use instance::{CreateOptions, Instance, Started, interrupted_error};
+pub use instance::{CreateOptions, Instance, Started};
 pub use library::{LinkedRoot, OpenError, Opener};
 pub use manifest::{
     AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
