@@ -50,6 +50,17 @@ pub(crate) enum Command {
     /// Stops a plugin and destroys its instance
     #[command(after_help = "Example: octa unload sysmon")]
     Unload(Plugin),
+    /// Replaces a plugin by what its file holds now; if that fails, the old one goes on serving
+    #[command(after_help = "Examples:\n  octa reload lamp --plan\n  octa reload lamp")]
+    Reload(Reload),
+    /// Replaces a plugin by what served before it
+    #[command(
+        after_help = "Examples:\n  octa rollback lamp --plan\n  octa rollback lamp\n\n\
+        Where the code from before cannot read the state of the present one, nothing is done; \
+        `--restore-saved` goes on with the state that was saved when it was replaced, and loses \
+        what came later."
+    )]
+    Rollback(Rollback),
     /// Calls a capability and prints what it answers
     #[command(after_help = "Examples:\n  octa call devices.turn_on '\"lamp_1\"'\n  \
         echo '\"lamp_1\"' | octa call devices.get -")]
@@ -63,6 +74,14 @@ pub(crate) enum Command {
     /// Looks into a plugin file without loading it; no kernel is needed
     #[command(after_help = "Example: octa inspect target/debug/liblamp.so")]
     Inspect(Inspect),
+    /// Builds plugins and runs them, and builds and reloads them after every save
+    #[command(
+        after_help = "Examples:\n  octa dev\n  octa dev plugins/lamp --release\n  \
+        octa dev -- --features night --offline\n\n\
+        Whatever does not compile, load or start changes nothing in what runs. Without \
+        `--config`, plugins are granted what they ask for."
+    )]
+    Dev(Dev),
     /// Writes the crate of a new plugin, which builds and runs as it is
     #[command(after_help = "Example: octa new lamp")]
     New(New),
@@ -95,6 +114,46 @@ pub(crate) struct Run {
 pub(crate) struct Plugin {
     /// The plugin, as `octa list` shows it
     pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reload {
+    /// The plugin, as `octa list` shows it
+    pub(crate) name: String,
+    /// Shows what would happen, and does nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    /// The plugin, as `octa list` shows it
+    pub(crate) name: String,
+    /// Shows what would happen, and does nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// Goes on with the state saved at the switch; what came later is lost
+    #[arg(long)]
+    pub(crate) restore_saved: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Dev {
+    /// Crates of plugins, or workspaces with some in them
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Builds with optimizations
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// The configuration; without it, the defaults hold, and what plugins ask for is granted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory, made if it is missing [default: `octa-dev` in cargo's target directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// What else `cargo build` is given
+    #[arg(last = true, value_name = "CARGO_ARGS")]
+    pub(crate) cargo: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -197,6 +256,21 @@ mod tests {
             panic!("{args:?}");
         };
         assert_eq!(call.input, "-5");
+    }
+
+    #[test]
+    fn what_follows_two_hyphens_is_for_cargo() {
+        let args = parse("octa dev a b --release -- --features night").expect("a command");
+        let Command::Dev(dev) = args.command else {
+            panic!("{args:?}");
+        };
+        assert_eq!(dev.paths, ["a", "b"].map(PathBuf::from));
+        assert_eq!(dev.cargo, ["--features", "night"]);
+        let args = parse("octa dev -- --offline").expect("a command");
+        let Command::Dev(dev) = args.command else {
+            panic!("{args:?}");
+        };
+        assert_eq!(dev.paths, [PathBuf::from(".")]);
     }
 
     #[test]

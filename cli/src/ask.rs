@@ -3,6 +3,7 @@
 mod answers;
 mod input;
 
+use hyper::Method;
 use tokio::runtime;
 
 use crate::answer::{Answer, ErrorBody};
@@ -12,7 +13,7 @@ use crate::event_line::EventLine;
 use crate::failure::Failure;
 use crate::meeting::Meeting;
 use crate::run::ThreadError;
-use crate::server::{CORRELATION_ID, DEADLINE, IDEMPOTENCY_KEY};
+use crate::server::{CORRELATION_ID, DEADLINE, IDEMPOTENCY_KEY, RESTORE_SAVED};
 use crate::world::World;
 use crate::{duration, output, show};
 
@@ -34,14 +35,17 @@ pub(crate) fn ask(
             return tail(&mut client, question, typed, json).await;
         }
         let answer = client.ask(question).await?;
+        let refused = refused(&answer);
         if json {
             output::print(&answer.to_line())?;
-            return refused(&answer).map_or(Ok(()), |error| Err(Failure::told(&error.kind)));
+        } else if let Some(error) = refused {
+            return Err(error.into());
+        } else {
+            answers::show(command, &answer.data)?;
         }
-        match refused(&answer) {
-            Some(error) => Err(error.into()),
-            None => answers::show(command, &answer.data),
-        }
+        let refused = refused.map(|error| error.kind);
+        let obstacle = refused.or_else(|| answers::obstacle(command, &answer.data));
+        obstacle.map_or(Ok(()), |kind| Err(Failure::told(&kind)))
     })
 }
 
@@ -69,10 +73,24 @@ fn question(command: &Command) -> Result<Ask, Failure> {
             body: input::read(&typed.data, &format!("octa publish {}", typed.topic))?,
             ..Ask::post(&["publish", &typed.topic])
         }),
-        Command::List | Command::Run(_) | Command::Inspect(_) | Command::New(_) => {
-            Ok(Ask::get(&["plugins"]))
+        Command::Reload(typed) => Ok(replace(&typed.name, "reload", typed.plan)),
+        Command::Rollback(typed) => {
+            let query = typed.restore_saved.then_some(RESTORE_SAVED);
+            Ok(replace(&typed.name, "rollback", typed.plan).query(query))
         }
+        Command::List
+        | Command::Run(_)
+        | Command::Dev(_)
+        | Command::Inspect(_)
+        | Command::New(_) => Ok(Ask::get(&["plugins"])),
     }
+}
+
+/// A replacement, or what it would do: the same path, asked for instead of acted on.
+fn replace(name: &str, action: &str, plan: bool) -> Ask {
+    let act = Ask::post(&["plugins", name, action]);
+    let method = if plan { Method::GET } else { Method::POST };
+    Ask { method, ..act }
 }
 
 fn headers(typed: &Call) -> Vec<(&'static str, String)> {

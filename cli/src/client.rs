@@ -110,6 +110,13 @@ impl Ask {
         }
     }
 
+    /// The same with a query, already in the form that it is sent in.
+    pub(crate) fn query(mut self, query: Option<&str>) -> Self {
+        self.path
+            .extend(query.into_iter().flat_map(|query| ["?", query]));
+        self
+    }
+
     /// Something that is to be done.
     pub(crate) fn post(path: &[&str]) -> Self {
         Self {

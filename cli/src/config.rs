@@ -1,4 +1,5 @@
-//! What is meant by `octa run`: the configuration read, the directories found, the name settled.
+//! What is meant by `octa run` and `octa dev`: the configuration read, the directories found, the
+//! name settled.
 
 use std::fs;
 use std::io;
@@ -100,21 +101,43 @@ impl Plan {
         octa_loader::discover(&typed.plugins)?;
         let plugins = absolute(&typed.plugins);
         let data = data(typed.data.as_deref(), world)?;
-        let name = typed.name.clone();
-        let record = Record {
-            name: name.unwrap_or_else(|| meeting::name_of(&data)),
-            pid: std::process::id(),
-            data: meeting::text_of(&data),
-            plugins: meeting::text_of(&plugins),
-            started: world::now_nanos(),
-        };
         Ok(Self {
-            record,
+            record: record(typed.name.clone(), &data, &plugins),
             plugins,
             data,
             config: config.unwrap_or_default(),
             limit: typed.limit,
         })
+    }
+
+    /// Settles what is to be developed: plugins that are built into a directory of their own, which
+    /// lies in that of the data. Both are made if they are missing.
+    pub(crate) fn dev(typed: &args::Dev, target: &Path, world: &World) -> Result<Self, Failure> {
+        let config = typed.config.as_deref().map(read).transpose()?;
+        let beside = target.join("octa-dev");
+        let data = data(Some(typed.data.as_deref().unwrap_or(&beside)), world)?;
+        let plugins = data.join("built");
+        fs::create_dir_all(&plugins).map_err(|source| PlanError::Data {
+            path: plugins.clone(),
+            source,
+        })?;
+        Ok(Self {
+            record: record(None, &data, &plugins),
+            plugins,
+            data,
+            config: config.unwrap_or_default(),
+            limit: None,
+        })
+    }
+}
+
+fn record(name: Option<String>, data: &Path, plugins: &Path) -> Record {
+    Record {
+        name: name.unwrap_or_else(|| meeting::name_of(data)),
+        pid: std::process::id(),
+        data: meeting::text_of(data),
+        plugins: meeting::text_of(plugins),
+        started: world::now_nanos(),
     }
 }
 
@@ -131,7 +154,8 @@ fn data(typed: Option<&Path>, world: &World) -> Result<PathBuf, PlanError> {
     made.map_err(|source| PlanError::Data { path, source })
 }
 
-fn read(path: &Path) -> Result<Config, PlanError> {
+/// Reads a configuration file.
+pub(crate) fn read(path: &Path) -> Result<Config, PlanError> {
     let bytes = fs::read(path).map_err(|source| PlanError::Unreadable {
         path: path.to_owned(),
         source,
@@ -172,7 +196,8 @@ mod tests {
         check(
             b"[kernel]\ncall_dedline = \"1s\"\n",
             "error: octa.toml:2:1: `kernel.call_dedline` is an unknown key, expected \
-             `start_deadline`, `stop_deadline` or `call_deadline`\n\
+             `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, `removed` \
+             or `kept_generations`\n\
              hint: did you mean `call_deadline`?",
         );
     }

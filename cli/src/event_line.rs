@@ -4,7 +4,7 @@ use octa_kernel::bus::{Event, JSON};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::show;
+use crate::{plugin_event, show};
 
 /// One event, on one line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,34 +55,18 @@ impl EventLine {
     /// For people: `12:03:04 sysmon.cpu  {"load":0.12}`.
     pub(crate) fn to_text(&self) -> String {
         let (clock, topic) = (show::clock(self.time), &self.topic);
-        match (self.bytes, self.transition()) {
+        match (self.bytes, self.in_words()) {
             (Some(bytes), _) => format!("{clock} {topic}  {bytes} bytes"),
-            (None, Some(transition)) => format!("{clock} {topic}  {transition}"),
+            (None, Some(words)) => format!("{clock} {topic}  {words}"),
             (None, None) => format!("{clock} {topic}  {}", show::one_line(self.data.get())),
         }
     }
 
     /// What the kernel tells of a plugin, in words.
-    fn transition(&self) -> Option<String> {
+    fn in_words(&self) -> Option<String> {
         let is_own = self.source == "kernel" && self.topic.starts_with("kernel.plugin.");
-        let told: Transition = serde_json::from_str(self.data.get())
-            .ok()
-            .filter(|_| is_own)?;
-        let Transition {
-            plugin,
-            version,
-            from,
-            to,
-            problems,
-        } = told;
-        let problem = problems
-            .first()
-            .map(|problem| format!(": {}", problem.message));
-        let text = format!(
-            "{plugin} {version}: {from} → {to}{}",
-            problem.unwrap_or_default()
-        );
-        Some(show::one_line(&text).into_owned())
+        let told = is_own.then(|| plugin_event::in_words(self.data.get()))??;
+        Some(show::one_line(&told).into_owned())
     }
 }
 
@@ -97,20 +81,6 @@ fn compact(payload: &[u8]) -> Option<Box<RawValue>> {
         return Some(raw);
     }
     RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).ok()
-}
-
-#[derive(Deserialize)]
-struct Transition {
-    plugin: String,
-    version: String,
-    from: String,
-    to: String,
-    problems: Vec<Reason>,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    message: String,
 }
 
 #[cfg(test)]
@@ -146,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_to_a_plugin_is_told_in_words() {
+    fn what_the_kernel_tells_of_a_plugin_is_in_words() {
         let data = r#"{"plugin":"lamp","version":"0.1.0","from":"loaded","to":"failed",
             "problems":[{"kind":"failed","message":"no light","hint":null}]}"#;
         let topic = "kernel.plugin.failed";
@@ -154,6 +124,7 @@ mod tests {
             text(&event(topic, "kernel", data)),
             "kernel.plugin.failed  lamp 0.1.0: loaded → failed: no light"
         );
+        assert!(text(&event(topic, "lamp", data)).contains("\"from\":\"loaded\""));
     }
 
     #[test]

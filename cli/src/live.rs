@@ -18,11 +18,20 @@ use crate::{show, world};
 /// The topics on which the kernel tells of its plugins.
 const PLUGIN_TOPICS: &str = "kernel.plugin.";
 
+/// The topics on which it tells of reloads.
+pub(crate) const RELOAD_TOPICS: [&str; 3] = [
+    "kernel.plugin.reloaded",
+    "kernel.plugin.reload_failed",
+    "kernel.plugin.rolled_back",
+];
+
 /// How events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// For people.
     Lines,
+    /// For people who develop plugins, and are told of reloads apart.
+    Dev,
     /// One JSON object per line.
     Json,
 }
@@ -81,8 +90,8 @@ async fn print(
     mut started: oneshot::Receiver<Started>,
 ) -> Result<(), OutputError> {
     // What the kernel tells of plugins until this time is told already.
-    let mut told = Some(u64::MAX).filter(|_| style == Style::Lines);
-    let mut starting = style == Style::Lines;
+    let mut told = Some(u64::MAX).filter(|_| style != Style::Json);
+    let mut starting = style != Style::Json;
     loop {
         tokio::select! {
             biased;
@@ -94,7 +103,7 @@ async fn print(
                 }
             }
             event = events.recv() => match event {
-                Some(event) if is_told(&event, told) => {}
+                Some(event) if is_told(&event, told) || is_apart(&event, style) => {}
                 Some(event) => output::print(&line(&event, style))?,
                 None => return Ok(()),
             },
@@ -106,11 +115,15 @@ fn is_told(event: &Arc<Event>, told: Option<u64>) -> bool {
     event.topic.starts_with(PLUGIN_TOPICS) && told.is_some_and(|time| event.time <= time)
 }
 
+fn is_apart(event: &Event, style: Style) -> bool {
+    style == Style::Dev && RELOAD_TOPICS.contains(&&*event.topic)
+}
+
 fn line(event: &Event, style: Style) -> String {
     let line = EventLine::of(event);
     match style {
         Style::Json => line.to_json(),
-        Style::Lines => show::fit(&line.to_text(), output::width()).into_owned(),
+        Style::Lines | Style::Dev => show::fit(&line.to_text(), output::width()).into_owned(),
     }
 }
 

@@ -11,16 +11,20 @@ mod args;
 mod ask;
 mod client;
 mod config;
+mod dev;
 mod duration;
 mod event_line;
 mod exit;
 mod failure;
+mod follow;
 mod inspect;
 mod live;
 mod logging;
 mod meeting;
 mod new;
 mod output;
+mod plugin_event;
+mod reloads;
 mod run;
 mod server;
 mod show;
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
 fn act(args: &Args, world: World) -> Result<(), Failure> {
     match &args.command {
         Command::Run(typed) => run::run(typed, args.json, world),
+        Command::Dev(typed) => dev::dev(typed, args.json, world),
         Command::Inspect(typed) => inspect::inspect(typed, args.json),
         Command::New(typed) => new::new(typed, args.json),
         command => ask::ask(command, args.kernel.as_deref(), args.json, &world),

@@ -32,8 +32,7 @@ pub(crate) fn new(typed: &args::New, json: bool) -> Result<(), Failure> {
     } else {
         let path = directory.display();
         output::print(&format!(
-            "wrote `{path}`; go on with:\n  cd {path}\n  cargo build\n  \
-             octa run --plugins target/debug --config octa.toml"
+            "wrote `{path}`; go on with:\n  cd {path}\n  octa dev"
         ))?;
     }
     Ok(())

@@ -2,8 +2,10 @@
 
 use std::future::{Future, pending};
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
 use octa_kernel::Kernel;
 use thiserror::Error;
 use tokio::runtime;
@@ -14,6 +16,7 @@ use crate::args;
 use crate::config::Plan;
 use crate::exit;
 use crate::failure::{Explain, Failure};
+use crate::follow;
 use crate::live::{Live, Style};
 use crate::logging;
 use crate::meeting::Meeting;
@@ -40,6 +43,19 @@ impl Explain for ThreadError {
     }
 }
 
+/// A kernel that is to run, and how what happens in it is shown.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// What is to run.
+    pub(crate) plan: Plan,
+    /// How its events are shown, if they are.
+    pub(crate) style: Option<Style>,
+    /// The most verbose level that is logged.
+    pub(crate) level: LevelFilter,
+    /// The file that its configuration was read from.
+    pub(crate) config: Option<PathBuf>,
+}
+
 /// Runs what was typed.
 pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Failure> {
     let launched = Instant::now();
@@ -52,34 +68,57 @@ pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Fai
         (false, true) => Some(Style::Json),
         (false, false) => Some(Style::Lines),
     };
-    let meeting = Meeting::of(&world);
-    let secrets = world.secrets(typed.config.as_deref());
-    let builder = Kernel::builder()
-        .plugins(&plan.plugins)
-        .data(&plan.data)
-        .config(plan.config.clone())
-        .secrets(secrets)
-        .log_level(level);
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ThreadError::from)?;
-    let outcome = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        // Before the kernel is built: a second one must not touch the data of the first.
-        let (_claim, listener) = meeting.claim(&plan.record)?;
-        let kernel = builder.build()?;
-        let (leave, left) = oneshot::channel();
-        let serving = server::serve(kernel.clone(), plan.record.clone(), listener, left);
-        let server = tokio::spawn(serving);
-        log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
-            meeting.socket(&plan.record.name).display());
-        let outcome = stay(&kernel, limit, style, &mut signals).await;
-        drop(leave);
-        drop(tokio::time::timeout(FAREWELL, server).await);
+    let host = Host {
+        plan,
+        style,
+        level,
+        config: typed.config.clone(),
+    };
+    let config = host.plan.config.clone();
+    host.run(world, limit, async |kernel| {
+        follow::follow(&kernel, typed.config.as_deref(), config, |read| read).await;
+    })
+}
+
+impl Host {
+    /// Runs the kernel until it is interrupted or its time is over; `beside` is run while its
+    /// plugins are, and dropped before they stop.
+    pub(crate) fn run(
+        self,
+        world: World,
+        limit: Option<Instant>,
+        beside: impl AsyncFnOnce(Kernel),
+    ) -> Result<(), Failure> {
+        let Self { plan, style, .. } = self;
+        let meeting = Meeting::of(&world);
+        let builder = Kernel::builder()
+            .plugins(&plan.plugins)
+            .data(&plan.data)
+            .config(plan.config)
+            .secrets(world.secrets(self.config.as_deref()))
+            .log_level(self.level);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ThreadError::from)?;
+        let outcome = runtime.block_on(async {
+            let mut signals = Signals::listen()?;
+            // Before the kernel is built: a second one must not touch the data of the first.
+            let (_claim, listener) = meeting.claim(&plan.record)?;
+            let kernel = builder.build()?;
+            let (leave, left) = oneshot::channel();
+            let serving = server::serve(kernel.clone(), plan.record.clone(), listener, left);
+            let server = tokio::spawn(serving);
+            log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
+                meeting.socket(&plan.record.name).display());
+            let beside = beside(kernel.clone());
+            let outcome = stay(&kernel, limit, style, &mut signals, beside).await;
+            drop(leave);
+            drop(tokio::time::timeout(FAREWELL, server).await);
+            outcome
+        });
+        // A handler that never returns must not keep the process.
+        runtime.shutdown_background();
         outcome
-    });
-    // A handler that never returns must not keep the process.
-    runtime.shutdown_background();
-    outcome
+    }
 }
 
 /// Starts everything, waits for a reason to end, and stops everything.
@@ -88,6 +127,7 @@ async fn stay(
     limit: Option<Instant>,
     style: Option<Style>,
     signals: &mut Signals,
+    beside: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let live = match style {
         Some(style) => Some(Live::begin(kernel, style).await?),
@@ -107,6 +147,7 @@ async fn stay(
             () = signals.next() => tell(BY_SIGNAL),
             () = reached(limit) => tell(BY_ITSELF),
             () = end_of(&mut printed) => {}
+            () = beside => {}
         }
     }
     unless_interrupted(signals, kernel.stop()).await;

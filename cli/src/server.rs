@@ -7,6 +7,7 @@ mod routes;
 mod tail;
 
 pub(crate) use calls::{DEADLINE, IDEMPOTENCY_KEY};
+pub(crate) use routes::RESTORE_SAVED;
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};

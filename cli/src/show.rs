@@ -26,6 +26,17 @@ pub(crate) fn age(age: Duration) -> String {
     }
 }
 
+/// How long something took, in two or three digits: `850 µs`, `3.1 ms`, `1.2 s`.
+pub(crate) fn took(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match time.as_micros() {
+        0..=999 => format!("{:.0} µs", seconds * 1e6),
+        1_000..=9_999 => format!("{:.1} ms", seconds * 1e3),
+        10_000..=999_999 => format!("{:.0} ms", seconds * 1e3),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
 /// The same text without what would break the line or command the terminal.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
@@ -92,6 +103,10 @@ mod tests {
         let ages = [0, 119, 120, 7_199, 7_200, 200_000];
         let ages = ages.map(|seconds| age(Duration::from_secs(seconds)));
         assert_eq!(ages, ["0s", "119s", "2m", "119m", "2h", "2d"]);
+        let times = [850, 3_140, 31_400, 314_000, 3_140_000, 65_000_000];
+        let times = times.map(|micros| took(Duration::from_micros(micros)));
+        let expect = ["850 µs", "3.1 ms", "31 ms", "314 ms", "3.1 s", "65.0 s"];
+        assert_eq!(times, expect);
     }
 
     #[test]

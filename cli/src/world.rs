@@ -60,6 +60,13 @@ impl World {
         self.path("TMPDIR").unwrap_or_else(|| "/tmp".into())
     }
 
+    /// The program that builds: the one that runs this program, if one does.
+    pub(crate) fn cargo(&self) -> OsString {
+        self.variable("CARGO")
+            .cloned()
+            .unwrap_or_else(|| "cargo".into())
+    }
+
     /// What is to be logged, as `RUST_LOG` says.
     pub(crate) fn log_filter(&self) -> Option<&str> {
         self.variable("RUST_LOG")?.to_str()

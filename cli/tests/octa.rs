@@ -89,6 +89,15 @@ impl Running {
         kernel
     }
 
+    /// Reads on until it says this.
+    fn said(&mut self, expect: &str) {
+        let mut said = String::new();
+        while !said.contains(expect) {
+            let length = self.stderr.read_line(&mut said).expect("a line");
+            assert_ne!(length, 0, "it ended: {said}");
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("a living process");
     }
@@ -187,6 +196,57 @@ fn ctrl_c_stops_it() {
     assert_eq!(done.code, Some(0));
     let said = "stopping; Ctrl-C again ends at once\n";
     assert!(done.stderr.contains(said), "{}", done.stderr);
+}
+
+#[test]
+fn a_configuration_is_applied_when_it_is_saved() {
+    let home = Home::new();
+    let config = home.path("octa.toml");
+    fs::write(&config, "[kernel]\nstop_deadline = \"5s\"\n").expect("a file");
+    let mut kernel = home.run(&["--config", "octa.toml"]);
+    fs::write(&config, "[kernel]\nspeed = 1\n").expect("a file");
+    kernel.said("octa.toml:2:1: `kernel.speed` is an unknown key");
+    fs::write(&config, "[kernel]\nstop_deadline = \"6s\"\n").expect("a file");
+    kernel.said("`octa.toml` is applied\n");
+    fs::remove_file(&config).expect("a file");
+    kernel.said("cannot read the configuration `octa.toml`");
+    assert_eq!(kernel.terminate().code, Some(0));
+}
+
+#[test]
+fn what_cannot_be_replaced_is_refused() {
+    let home = Home::new();
+    let kernel = home.run(&[]);
+    for arguments in [
+        &["reload", "lamp"][..],
+        &["reload", "lamp", "--plan"],
+        &["rollback", "lamp", "--restore-saved"],
+        &["rollback", "lamp", "--plan"],
+    ] {
+        home.octa(arguments)
+            .refused(3, "error: there is no plugin `lamp`\n");
+    }
+    let mut stream = UnixStream::connect(&kernel.socket).expect("a connection");
+    let head = "host: octa\r\nconnection: close\r\n\r\n";
+    let request = format!("PUT /v1/plugins/lamp/reload HTTP/1.1\r\n{head}");
+    stream.write_all(request.as_bytes()).expect("a reader");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("allow: GET, POST\r\n"), "{answer}");
+    assert!(answer.contains("expected `GET` or `POST`"), "{answer}");
+}
+
+#[test]
+fn what_cannot_be_developed_is_refused() {
+    let home = Home::new();
+    home.octa(&["dev", "nowhere"])
+        .refused(3, "error: `nowhere` is no directory\nhint: name");
+    // Nothing of the environment is passed on, so there is no path to find it on.
+    let done = home.octa(&["dev", "plugins"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let said = "error: cannot run `cargo`\ncaused by: ";
+    assert!(done.stderr.starts_with(said), "{}", done.stderr);
+    assert!(!home.path(".local").exists());
 }
 
 #[test]

@@ -3,15 +3,16 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     thread::available_parallelism,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use octa_loader::{FileRules, Opener, StageDir, StageError};
+use octa_loader::{FileRules, Opener, StageDir, StageError, Store, StoreError};
 use tempfile::TempDir;
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use crate::{
     Kernel,
@@ -31,6 +32,8 @@ use crate::{
 
 /// How often a subscription that drops events is told of, at most.
 const OVERFLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// How many threads the kernel's own timers and tasks have.
+pub(crate) const RUNTIME_THREADS: usize = 2;
 
 /// What a kernel is made of. Every part has a default but the plugins.
 pub struct Builder {
@@ -60,6 +63,9 @@ pub enum BuildError {
     /// There is no place for private copies of plugins.
     #[error(transparent)]
     Stage(#[from] StageError),
+    /// There is no place to keep what was accepted.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] OpenError),
@@ -77,6 +83,7 @@ impl BuildError {
                 path.display()
             )),
             Self::Stage(error) => error.hint(),
+            Self::Store(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Threads(_) => None,
         }
@@ -172,9 +179,12 @@ impl Builder {
         // Before the runtime: dropping that for an error is one itself, inside another runtime.
         let storage = self.open_storage()?;
         let stage = self.open_stage()?;
+        let store = stage.as_ref().map(|stage| Store::open(&stage.data));
+        let store = store.transpose()?.map(Arc::new);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(RUNTIME_THREADS)
             .thread_name("octa-kernel")
+            .on_thread_park(octa_loader::tidy_thread)
             .enable_all()
             .build()
             .map_err(BuildError::Threads)?;
@@ -197,20 +207,24 @@ impl Builder {
             clock,
         };
         handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
+        let (events, inbox) = mpsc::unbounded_channel();
         let core = Arc::new(Core {
             commons: commons.clone(),
             spare: spare.clone(),
-            config: self.config,
+            config: ArcSwap::from_pointee(self.config),
             secrets: self.secrets,
             directory: self.plugins,
             linked: self.linked,
             rules: self.rules,
             opener: Opener::default(),
             stage,
+            store,
             log_level: self.log_level,
+            events: events.clone(),
+            endings: AtomicUsize::new(0),
         });
         let view = Arc::new(ArcSwap::default());
-        let events = Manager::spawn(core, view.clone());
+        Manager::spawn(core, inbox, view.clone());
         Ok(Kernel::new(Running {
             commons,
             events,
@@ -247,6 +261,7 @@ impl Builder {
             })?;
             let copies = StageDir::open(temporary.path())?;
             return Ok(Some(Stage {
+                data: temporary.path().to_owned(),
                 copies,
                 _temporary: Some(temporary),
             }));
@@ -260,6 +275,7 @@ impl Builder {
             );
         }
         Ok(Some(Stage {
+            data: data.clone(),
             copies,
             _temporary: None,
         }))
@@ -268,6 +284,8 @@ impl Builder {
 
 /// Where private copies of plugins lie.
 pub(crate) struct Stage {
+    /// The data directory, or a temporary one in its place.
+    data: PathBuf,
     pub(crate) copies: StageDir,
     /// Removed with the kernel; libraries that are mapped do not need their names any more.
     _temporary: Option<TempDir>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 mod delivery;
 mod event;
+mod held;
 mod hub;
 mod latest;
 mod matcher;
@@ -14,6 +15,7 @@ mod overflow;
 mod publisher;
 mod queue;
 mod routes;
+mod store;
 mod subscription;
 
 pub use delivery::{Delivery, PublishOutcome};
@@ -21,6 +23,8 @@ pub use event::{Draft, Event, JSON};
 pub use overflow::OVERFLOW_TOPIC;
 pub use publisher::Publisher;
 pub use subscription::{Counters, Subscription, SubscriptionHandle, SubscriptionOptions};
+
+pub(crate) use held::Held;
 
 use hub::Hub;
 

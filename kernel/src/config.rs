@@ -36,7 +36,7 @@ pub struct Config {
     pub plugins: BTreeMap<String, PluginConfig>,
 }
 
-/// How long the kernel waits.
+/// How long the kernel waits, and what it watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelConfig {
     /// For a plugin's `create` and `start`.
@@ -45,6 +45,25 @@ pub struct KernelConfig {
     pub stop_deadline: Duration,
     /// For a call that brings no deadline of its own.
     pub call_deadline: Duration,
+    /// How long a new generation is watched: if it fails meanwhile, the one before comes back.
+    pub probation: Duration,
+    /// Whether the plugin directory is watched, and what changes in it is taken up.
+    pub watch: bool,
+    /// What becomes of a plugin whose file is removed.
+    pub removed: Removed,
+    /// How many generations may stay mapped after their end, because they cannot be shown to be
+    /// free, before there are no more reloads.
+    pub kept_generations: usize,
+}
+
+/// What becomes of a plugin whose file is removed while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removed {
+    /// It is stopped and unloaded.
+    Stop,
+    /// It goes on from the copy that the kernel has.
+    Keep,
 }
 
 /// Where storage is kept.
@@ -100,6 +119,10 @@ impl Default for KernelConfig {
             start_deadline: Duration::from_secs(10),
             stop_deadline: Duration::from_secs(10),
             call_deadline: Duration::from_secs(30),
+            probation: Duration::from_secs(5),
+            watch: true,
+            removed: Removed::Stop,
+            kept_generations: 32,
         }
     }
 }
@@ -195,13 +218,31 @@ fn read<T: Default>(
 
 fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
     let table = node.table()?;
-    table.only(&["start_deadline", "stop_deadline", "call_deadline"])?;
+    table.only(&[
+        "start_deadline",
+        "stop_deadline",
+        "call_deadline",
+        "probation",
+        "watch",
+        "removed",
+        "kept_generations",
+    ])?;
     let default = KernelConfig::default();
     let duration = |key, default| table.get(key).map_or(Ok(default), |node| node.duration());
     Ok(KernelConfig {
         start_deadline: duration("start_deadline", default.start_deadline)?,
         stop_deadline: duration("stop_deadline", default.stop_deadline)?,
         call_deadline: duration("call_deadline", default.call_deadline)?,
+        probation: duration("probation", default.probation)?,
+        watch: table
+            .get("watch")
+            .map_or(Ok(default.watch), |node| node.boolean())?,
+        removed: table.get("removed").map_or(Ok(default.removed), |node| {
+            node.choice(&[("stop", Removed::Stop), ("keep", Removed::Keep)])
+        })?,
+        kept_generations: table
+            .get("kept_generations")
+            .map_or(Ok(default.kept_generations), |node| node.count())?,
     })
 }
 

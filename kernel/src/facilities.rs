@@ -3,18 +3,24 @@
 mod decided;
 mod errors;
 mod subscriptions;
+mod tasks;
+mod trial;
 mod values;
 
-use std::{sync::Arc, task::Context, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    task::Context,
+    time::Duration,
+};
 
 use octa_loader::{
-    BoxFuture, Envelope, Host, LogLine, Manifest, Outcome, Request, Submitted, operation,
+    BoxFuture, Envelope, Host, LogLine, Manifest, NameKind, Outcome, Request, Submitted, operation,
 };
 use octa_plugin_api::{Error, ErrorKind, Payload};
 
 use crate::{
     authorize::{Wish, authorize},
-    bus::{Bus, Draft, JSON, PublishOutcome, Publisher},
+    bus::{Bus, Delivery, Draft, JSON, PublishOutcome, Publisher},
     config::Allow,
     pool::Pool,
     services::{Begun, Route, Services},
@@ -23,7 +29,9 @@ use crate::{
     time::Clock,
 };
 use decided::Decided;
-use subscriptions::Subscriptions;
+use subscriptions::{Inbox, Subscriptions};
+use tasks::Tasks;
+use trial::{Effect, HeldEvent, Trial};
 
 /// Everything that plugins can reach, shared by the whole kernel.
 #[derive(Debug, Clone)]
@@ -38,34 +46,140 @@ pub(crate) struct Commons {
 }
 
 /// The host of one instance.
+///
+/// A generation that is to take over from another begins on trial: until [`release`] what it
+/// does is held back, or refused where that cannot be.
+///
+/// [`release`]: Self::release
 pub(crate) struct Facilities {
     commons: Commons,
     manifest: Arc<Manifest>,
     allow: Allow,
-    publisher: Publisher,
+    /// Empty while anything is held back: then nothing is published past it.
+    publisher: OnceLock<Publisher>,
     subscriptions: Subscriptions,
+    tasks: Tasks,
+    trial: Trial,
     /// What was granted once is granted for the life of the instance.
     routes: Decided<Arc<Route>>,
     granted: Decided<()>,
 }
 
+/// What an instance holds here. Unfinished calls and tasks are in the instance's own ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Holdings {
+    /// Subscriptions made while it runs.
+    pub(crate) subscriptions: usize,
+    /// Events that are sent once it has taken over.
+    pub(crate) events: usize,
+    /// Tasks that begin once it has taken over.
+    pub(crate) tasks: usize,
+}
+
 impl Facilities {
+    /// For an instance that takes over from nobody.
     pub(crate) fn new(commons: Commons, manifest: Arc<Manifest>, allow: Allow) -> Arc<Self> {
-        let publisher = commons.bus.publisher(&manifest.name);
-        Arc::new(Self {
+        let this = Self::of(commons, manifest, allow, Trial::none());
+        this.publisher();
+        Arc::new(this)
+    }
+
+    /// For an instance that is to take over from another, or to be dropped as if it had never
+    /// been.
+    pub(crate) fn on_trial(commons: Commons, manifest: Arc<Manifest>, allow: Allow) -> Arc<Self> {
+        Arc::new(Self::of(commons, manifest, allow, Trial::new()))
+    }
+
+    fn of(commons: Commons, manifest: Arc<Manifest>, allow: Allow, trial: Trial) -> Self {
+        Self {
             commons,
             manifest,
             allow,
-            publisher,
+            publisher: OnceLock::new(),
             subscriptions: Subscriptions::default(),
+            tasks: Tasks::default(),
+            trial,
             routes: Decided::default(),
             granted: Decided::default(),
-        })
+        }
     }
 
-    /// Ends the subscriptions that the instance made while it ran.
+    /// Ends the trial well: what was held back is had, in the order it was asked for, and before
+    /// all that is asked for meanwhile.
+    ///
+    /// Before calls and events are let in, since they may do what a trial refuses. From the
+    /// predecessor it takes over the sequence of its events, and for each subscription the queue
+    /// of one to the same pattern, so that no event is lost there or seen twice; the
+    /// predecessor's has ended then.
+    pub(crate) fn release(&self, predecessor: Option<&Self>) {
+        let publisher = predecessor.map_or_else(
+            || self.commons.bus.publisher(&self.manifest.name),
+            |predecessor| predecessor.publisher().clone(),
+        );
+        if !self.trial.end() {
+            return;
+        }
+        let mut waiting = Vec::new();
+        let done = || drop(self.publisher.set(publisher.clone()));
+        while let Some(effect) = self.trial.next(done) {
+            match effect {
+                Effect::Publish(event) => {
+                    // The topic was checked when it was held back.
+                    if let Ok(PublishOutcome::Waiting(delivery)) = publisher.send(event.draft()) {
+                        waiting.push(delivery);
+                    }
+                }
+                Effect::Subscribe(inbox) => self.open(&inbox, predecessor),
+                Effect::Spawn(task) => self.begin(task),
+            }
+        }
+        self.see_through(waiting);
+    }
+
+    /// Ends the subscriptions that the instance made while it ran and the tasks that stand
+    /// still, and a trial badly: what was held back is dropped, and whatever it asks for from
+    /// now on is refused.
+    ///
+    /// Drops of the plugin's run on the pool, which it may block.
     pub(crate) fn close(&self) {
-        self.subscriptions.clear();
+        let held = self.trial.fail();
+        self.subscriptions.clear(false);
+        self.tasks.end();
+        if !held.is_empty() {
+            self.commons.pool.spawn(async move { drop(held) });
+        }
+    }
+
+    /// The same for good: whatever is asked for late leaves nothing behind.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.subscriptions.clear(true);
+    }
+
+    /// What the instance holds here.
+    pub(crate) fn holdings(&self) -> Holdings {
+        let (events, tasks) = self.trial.count();
+        Holdings {
+            subscriptions: self.subscriptions.count(),
+            events,
+            tasks,
+        }
+    }
+
+    /// Lets no task of the instance go on; see [`frozen`](Self::frozen).
+    pub(crate) fn freeze(&self) {
+        self.tasks.freeze();
+    }
+
+    /// Waits until no task is under way, after [`freeze`](Self::freeze). One that blocks its
+    /// thread may keep it waiting for ever.
+    pub(crate) async fn frozen(&self) {
+        self.tasks.frozen().await;
+    }
+
+    /// Lets the tasks of the instance go on.
+    pub(crate) fn thaw(&self) {
+        self.tasks.thaw();
     }
 
     fn may(&self, wish: Wish<'_>) -> Result<(), Error> {
@@ -86,10 +200,12 @@ impl Facilities {
             operation::NEXT_EVENT => self.subscriptions.next(request.number),
             operation::STATE_GET..=operation::STATE_LIST => {
                 self.may(Wish::State(request.target))?;
+                self.may_write_now(request)?;
                 values::state(&self.commons.state, request).map(ready)
             }
             operation::STORAGE_GET..=operation::STORAGE_BATCH => {
                 self.may(Wish::Storage(request.target))?;
+                self.may_write_now(request)?;
                 values::storage(&self.commons.storage, request)
             }
             operation::SLEEP => Ok(self.sleep(request.number)),
@@ -105,13 +221,16 @@ impl Facilities {
 
     fn publish(&self, request: &Request<'_>) -> Result<Submitted, Error> {
         self.may(Wish::Publish(request.target))?;
+        let Some(publisher) = self.publisher.get() else {
+            return self.publish_later(request);
+        };
         let draft = Draft {
             topic: request.target,
             payload: request.payload.clone(),
             content_type: JSON,
             correlation: request.envelope.correlation,
         };
-        match self.publisher.send(draft).map_err(errors::name)? {
+        match publisher.send(draft).map_err(errors::name)? {
             PublishOutcome::Ready(matched) => {
                 Ok(ready(Outcome::ok(matched as u64, Payload::empty())))
             }
@@ -123,12 +242,49 @@ impl Facilities {
         }
     }
 
+    /// Nobody knows yet how many subscriptions will match.
+    #[cold]
+    fn publish_later(&self, request: &Request<'_>) -> Result<Submitted, Error> {
+        NameKind::Topic
+            .check(request.target)
+            .map_err(errors::name)?;
+        let event = Effect::Publish(HeldEvent::of(request));
+        match self.trial.hold(event, &self.manifest.name)? {
+            None => Ok(ready(Outcome::ok(0, Payload::empty()))),
+            // The trial has just ended: now there is a publisher.
+            Some(_) => self.publish(request),
+        }
+    }
+
+    /// Waits on behalf of the plugin for room for what was held back.
+    fn see_through(&self, waiting: Vec<Delivery>) {
+        if waiting.is_empty() {
+            return;
+        }
+        let all = async move {
+            for delivery in waiting {
+                delivery.await;
+            }
+            Outcome::ok(0, Payload::empty())
+        };
+        let all = self.within(None, "the subscribers that are waited for", all);
+        let plugin = self.manifest.name.clone();
+        self.commons.pool.spawn(async move {
+            if let Err(error) = all.await.result {
+                log::warn!("events of plugin `{plugin}` are dropped: {error}");
+            }
+        });
+    }
+
     fn call(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Submitted, Error> {
         let name = request.target;
         let route = self.routes.get_or("call", name, || {
             authorize(&self.manifest, &self.allow, Wish::Call(name)).map_err(errors::denied)?;
             self.commons.services.find(name)
         })?;
+        if self.trial.is_on() {
+            self.may_call_now(&route)?;
+        }
         let envelope = Envelope {
             caller: &self.manifest.name,
             ..request.envelope
@@ -146,13 +302,63 @@ impl Facilities {
         )
     }
 
+    /// A trial does what can be done twice, and nothing else that others would notice.
+    #[cold]
+    fn may_call_now(&self, route: &Route) -> Result<(), Error> {
+        if route.is_idempotent() {
+            return Ok(());
+        }
+        let what = format!("call `{}`, which nobody declares idempotent", route.name());
+        Err(errors::too_early(&self.manifest.name, &what))
+    }
+
+    fn may_write_now(&self, request: &Request<'_>) -> Result<(), Error> {
+        if !self.trial.is_on() {
+            return Ok(());
+        }
+        values::written(request).map_or(Ok(()), |written| {
+            let what = format!("write {written}");
+            Err(errors::too_early(&self.manifest.name, &what))
+        })
+    }
+
     fn subscribe(&self, request: &Request<'_>) -> Result<Submitted, Error> {
         self.may(Wish::Subscribe(request.target))?;
-        let (bus, plugin) = (&self.commons.bus, &self.manifest.name);
-        let id = self
+        let plugin = &self.manifest.name;
+        let inbox = self
             .subscriptions
-            .begin(bus, plugin, request.target, request.number)?;
-        Ok(ready(Outcome::ok(id, Payload::empty())))
+            .enter(plugin, request.target, request.number)?;
+        let number = inbox.number();
+        if self.publisher.get().is_some() {
+            self.open(&inbox, None);
+        } else {
+            match self.trial.hold(Effect::Subscribe(inbox.clone()), plugin) {
+                Ok(None) => {}
+                Ok(Some(_)) => self.open(&inbox, None),
+                Err(error) => {
+                    self.subscriptions.end(number);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(ready(Outcome::ok(number, Payload::empty())))
+    }
+
+    fn open(&self, inbox: &Inbox, predecessor: Option<&Self>) {
+        if inbox.has_ended() {
+            return;
+        }
+        let inherited = predecessor.and_then(|other| other.subscriptions.give_up(inbox.pattern()));
+        inbox.open(inherited, &self.commons.bus, &self.manifest.name);
+    }
+
+    fn begin(&self, task: BoxFuture<()>) {
+        self.commons.pool.spawn(self.tasks.enter(task));
+    }
+
+    fn publisher(&self) -> &Publisher {
+        self.publisher
+            .get_or_init(|| self.commons.bus.publisher(&self.manifest.name))
     }
 
     fn sleep(&self, nanos: u64) -> Submitted {
@@ -207,7 +413,15 @@ impl Host for Facilities {
     }
 
     fn run_task(&self, task: BoxFuture<()>) {
-        self.commons.pool.spawn(task);
+        if self.publisher.get().is_some() {
+            return self.begin(task);
+        }
+        // Dropped if the trial has failed: the instance ends.
+        if let Ok(Some(Effect::Spawn(task))) =
+            self.trial.hold(Effect::Spawn(task), &self.manifest.name)
+        {
+            self.begin(task);
+        }
     }
 
     fn log(&self, line: &LogLine<'_>) {
@@ -224,3 +438,6 @@ impl Host for Facilities {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

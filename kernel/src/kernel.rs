@@ -20,9 +20,11 @@ use tokio::{
 use crate::{
     builder::Builder,
     bus::{Publisher, Subscription, SubscriptionOptions},
+    config::Config,
     facilities::Commons,
     ids::Ids,
     manager::{Command, Event, Goal, ScanError, Seen, View},
+    reload::{Applied, ReloadPlan, Reloaded, RollbackOptions},
     services::{Begun, PendingCall, Route},
     spare::Spare,
     state::State,
@@ -184,6 +186,76 @@ impl Kernel {
     /// If there is no such plugin.
     pub async fn unload_plugin(&self, name: &str) -> Result<(), PluginError> {
         self.bring(Goal::Unload, name).await
+    }
+
+    /// Replaces a started plugin by what its file holds now, also if that is the same: the new
+    /// generation is brought up beside the old one, proven, and switched to. If anything fails,
+    /// the old one never stopped serving.
+    ///
+    /// # Errors
+    ///
+    /// Why the old generation goes on serving.
+    pub async fn reload_plugin(&self, name: &str) -> Result<Reloaded, PluginError> {
+        self.replace(name, |name, reply| Command::Reload(name, reply))
+            .await
+    }
+
+    /// What a reload would do and whom it would touch.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such plugin, it is not started, or its file is none that could run here.
+    pub async fn plan_reload(&self, name: &str) -> Result<ReloadPlan, PluginError> {
+        self.replace(name, |name, reply| Command::PlanReload(name, reply))
+            .await
+    }
+
+    /// Replaces a started plugin by the content that served before, from the kernel's own copy.
+    ///
+    /// # Errors
+    ///
+    /// Why the present generation goes on serving: there is none before it, or it cannot read the
+    /// state of the present one.
+    pub async fn rollback_plugin(
+        &self,
+        name: &str,
+        options: RollbackOptions,
+    ) -> Result<Reloaded, PluginError> {
+        self.replace(name, |name, reply| Command::Rollback(name, options, reply))
+            .await
+    }
+
+    /// What a rollback would do, and what it would lose.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such plugin, it is not started, or nothing served before it.
+    pub async fn plan_rollback(
+        &self,
+        name: &str,
+        options: RollbackOptions,
+    ) -> Result<ReloadPlan, PluginError> {
+        self.replace(name, |name, reply| {
+            Command::PlanRollback(name, options, reply)
+        })
+        .await
+    }
+
+    /// Goes on with another configuration: plugins whose section has changed are reloaded, started
+    /// or stopped. The rest of `[kernel]` holds from now on; `[storage]` needs a restart.
+    pub async fn apply(&self, config: Config) -> Applied {
+        let applied = self.ask(|reply| Command::Apply(Box::new(config), reply));
+        applied.await.unwrap_or_default()
+    }
+
+    async fn replace<T>(
+        &self,
+        name: &str,
+        command: impl FnOnce(String, oneshot::Sender<Result<T, Problem>>) -> Command,
+    ) -> Result<T, PluginError> {
+        let replaced = self.ask(|reply| command(name.to_owned(), reply)).await;
+        let stopped = || Err(Problem::new("unavailable", "the kernel has stopped", None));
+        replaced.unwrap_or_else(stopped).map_err(PluginError)
     }
 
     /// The id asked for, or a new one.

@@ -29,6 +29,7 @@ mod linked;
 mod manager;
 mod nearest;
 mod pool;
+mod reload;
 mod services;
 mod spare;
 mod status;
@@ -49,4 +50,8 @@ pub use linked::Linked;
 pub use manager::ScanError;
 pub use octa_loader::{FileRules, Manifest};
 pub use octa_plugin_api::{Error, ErrorKind, Payload};
-pub use status::{PluginStatus, Problem, RejectedFile, SubscriptionStatus};
+pub use reload::{
+    Applied, GenerationStatus, ReloadKind, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions,
+    StateCarried, StateSource,
+};
+pub use status::{Ledger, PluginStatus, Problem, RejectedFile, SubscriptionStatus};

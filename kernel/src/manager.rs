@@ -2,16 +2,29 @@
 //! events that drive it. Calls and events never pass through it.
 
 mod actions;
+mod changes;
+mod commands;
+mod live;
+mod make;
+mod preview;
 mod reconcile;
 mod record;
+mod reload;
+mod remember;
+mod replace;
+mod retire;
 mod scan;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+};
 
 use arc_swap::ArcSwap;
-use octa_loader::{FileRules, Opener};
+use octa_loader::{Change, FileRules, Opener, Store, Watcher};
 use octa_plugin_api::Payload;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -21,40 +34,54 @@ use crate::{
     facilities::Commons,
     lifecycle::State,
     linked::Linked,
+    reload::{Applied, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions},
     spare::Spare,
     status::{Problem, RejectedFile},
 };
-use actions::{Opened, Stopped};
+use live::Live;
+use record::Record;
 pub(crate) use record::Seen;
-use record::{Record, Wanted};
+use reload::Conclusion;
 pub use scan::ScanError;
 
 /// What plugins are made and run with.
 pub(crate) struct Core {
     pub(crate) commons: Commons,
     pub(crate) spare: Spare,
-    pub(crate) config: Config,
+    pub(crate) config: ArcSwap<Config>,
     pub(crate) secrets: Box<dyn Secrets + Send + Sync>,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) linked: Vec<Linked>,
     pub(crate) rules: FileRules,
     pub(crate) opener: Opener,
     pub(crate) stage: Option<Stage>,
+    pub(crate) store: Option<Arc<Store>>,
     pub(crate) log_level: log::LevelFilter,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+    /// Generations that have ended and of which nothing was told yet.
+    pub(crate) endings: AtomicUsize,
 }
 
 /// Everything that drives the manager.
 pub(crate) enum Event {
     /// Somebody wants something.
     Command(Command),
+    /// Files of the plugin directory have changed.
+    Changed(Change),
     /// A library was opened and an instance made, or not.
-    Opened(String, Box<Result<Opened, Problem>>),
+    Opened(String, Result<Arc<Live>, Problem>),
     /// An instance's start ended.
     Started(String, Result<(), Problem>),
+    /// A reload ended.
+    Reloaded(String, Box<Conclusion>),
+    /// The first seconds of a generation are over, well or not.
+    Proven(String, u64, Result<(), Problem>),
     /// An instance was stopped.
-    Stopped(String, Stopped),
+    Stopped(String),
     /// An instance was destroyed, or is kept.
-    Closed(String, Result<(), Problem>),
+    Closed(String),
+    /// A generation was unmapped, or is kept.
+    Ended(String, u64, Option<RetiredStatus>),
 }
 
 /// What can be wanted of the manager; each is answered when everything has come to rest.
@@ -65,7 +92,24 @@ pub(crate) enum Command {
     StopAll(oneshot::Sender<()>),
     /// Bring one plugin somewhere.
     One(Goal, String, oneshot::Sender<Result<(), Problem>>),
+    /// Replace a started plugin by what its file holds.
+    Reload(String, Waiter),
+    /// Say what that would do.
+    PlanReload(String, oneshot::Sender<Result<ReloadPlan, Problem>>),
+    /// Replace a started plugin by what served before.
+    Rollback(String, RollbackOptions, Waiter),
+    /// Say what that would do.
+    PlanRollback(
+        String,
+        RollbackOptions,
+        oneshot::Sender<Result<ReloadPlan, Problem>>,
+    ),
+    /// Go on with another configuration.
+    Apply(Box<Config>, oneshot::Sender<Applied>),
 }
+
+/// Who waits for a reload.
+pub(crate) type Waiter = oneshot::Sender<Result<Reloaded, Problem>>;
 
 /// Where a plugin can be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +131,13 @@ pub(crate) struct Manager {
     core: Arc<Core>,
     records: BTreeMap<String, Record>,
     rejected: Vec<RejectedFile>,
+    /// Generations that have ended and are still mapped, by plugin.
+    retired: Vec<(String, RetiredStatus)>,
     /// Who is told when everything has come to rest.
     waiting: Vec<Waiting>,
-    events: mpsc::UnboundedSender<Event>,
+    /// While the plugins are to run.
+    watcher: Option<Watcher>,
+    is_running: bool,
     publisher: Publisher,
     view: Arc<ArcSwap<View>>,
 }
@@ -98,32 +146,37 @@ enum Waiting {
     All(oneshot::Sender<Result<(), ScanError>>),
     Stop(oneshot::Sender<()>),
     One(Goal, String, oneshot::Sender<Result<(), Problem>>),
+    Applied(Applied, oneshot::Sender<Applied>),
 }
 
 impl Manager {
     /// Starts the loop; it ends with the runtime.
-    pub(crate) fn spawn(core: Arc<Core>, view: Arc<ArcSwap<View>>) -> mpsc::UnboundedSender<Event> {
-        let (events, inbox) = mpsc::unbounded_channel();
-        let publisher = core.commons.bus.publisher("kernel");
+    pub(crate) fn spawn(
+        core: Arc<Core>,
+        inbox: mpsc::UnboundedReceiver<Event>,
+        view: Arc<ArcSwap<View>>,
+    ) {
         let runtime = core.commons.runtime.clone();
-        let sender = events.clone();
         let manager = Self {
+            publisher: core.commons.bus.publisher("kernel"),
             core,
             records: BTreeMap::new(),
             rejected: Vec::new(),
+            retired: Vec::new(),
             waiting: Vec::new(),
-            events,
-            publisher,
+            watcher: None,
+            is_running: false,
             view,
         };
         runtime.spawn(manager.run(inbox));
-        sender
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = inbox.recv().await {
             self.handle(event).await;
+            self.take_up_arrivals().await;
             self.reconcile();
+            self.remove_gone();
             self.show();
             self.answer_if_at_rest();
         }
@@ -132,76 +185,14 @@ impl Manager {
     async fn handle(&mut self, event: Event) {
         match event {
             Event::Command(command) => self.command(command).await,
-            Event::Opened(name, result) => self.opened(&name, *result),
-            Event::Started(name, result) => self.started(&name, result),
-            Event::Stopped(name, stopped) => self.stopped(&name, stopped),
-            Event::Closed(name, result) => self.closed(&name, result),
-        }
-    }
-
-    async fn command(&mut self, command: Command) {
-        match command {
-            Command::StartAll(reply) => match self.scan().await {
-                Ok(()) => {
-                    self.want_all(Wanted::Started);
-                    self.waiting.push(Waiting::All(reply));
-                }
-                Err(error) => drop(reply.send(Err(error))),
-            },
-            Command::StopAll(reply) => {
-                self.want_all(Wanted::Unloaded);
-                self.waiting.push(Waiting::Stop(reply));
-            }
-            Command::One(goal, name, reply) => self.command_one(goal, name, reply).await,
-        }
-    }
-
-    async fn command_one(
-        &mut self,
-        goal: Goal,
-        name: String,
-        reply: oneshot::Sender<Result<(), Problem>>,
-    ) {
-        if matches!(goal, Goal::Load | Goal::Start)
-            && let Err(error) = self.scan().await
-        {
-            let problem = Problem::from_error("unavailable", &error, error.hint());
-            drop(reply.send(Err(problem)));
-            return;
-        }
-        let Some(record) = self.records.get_mut(&name) else {
-            drop(reply.send(Err(self.unknown(&name))));
-            return;
-        };
-        record.want(match goal {
-            // Started, it is loaded already.
-            Goal::Load if record.state == State::Started => Wanted::Started,
-            Goal::Load => Wanted::Loaded,
-            Goal::Start => Wanted::Started,
-            Goal::Stop => Wanted::Stopped,
-            Goal::Unload => Wanted::Unloaded,
-        });
-        self.waiting.push(Waiting::One(goal, name, reply));
-    }
-
-    fn unknown(&self, name: &str) -> Problem {
-        let near = crate::nearest::nearest(name, self.records.keys().map(String::as_str));
-        let hint = near.map_or_else(
-            || "`octa list` shows the plugins there are".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        Problem::new(
-            "not-found",
-            format!("there is no plugin `{name}`"),
-            Some(hint),
-        )
-    }
-
-    fn want_all(&mut self, wanted: Wanted) {
-        for record in self.records.values_mut() {
-            if wanted != Wanted::Started || record.enabled {
-                record.want(wanted);
-            }
+            Event::Changed(change) => self.changed(change).await,
+            Event::Opened(name, result) => self.opened(&name, result).await,
+            Event::Started(name, result) => self.started(&name, result).await,
+            Event::Reloaded(name, conclusion) => self.reloaded(&name, *conclusion).await,
+            Event::Proven(name, number, result) => self.proven(&name, number, result).await,
+            Event::Stopped(name) => self.stopped(&name),
+            Event::Closed(name) => self.closed(&name),
+            Event::Ended(name, number, kept) => self.ended(name, number, kept),
         }
     }
 
@@ -209,36 +200,18 @@ impl Manager {
         if self.records.values().any(|record| record.busy.is_some()) {
             return;
         }
+        let is_ending = self.core.endings.load(Ordering::SeqCst) > 0;
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
+                Waiting::Stop(_) | Waiting::One(Goal::Unload, ..) if is_ending => {
+                    self.waiting.push(waiting);
+                }
                 Waiting::All(reply) => drop(reply.send(Ok(()))),
                 Waiting::Stop(reply) => drop(reply.send(())),
                 Waiting::One(goal, name, reply) => drop(reply.send(self.reached(goal, &name))),
+                Waiting::Applied(applied, reply) => drop(reply.send(self.applied(applied))),
             }
         }
-    }
-
-    /// Whether a plugin is where it was to be brought.
-    fn reached(&self, goal: Goal, name: &str) -> Result<(), Problem> {
-        let Some(record) = self.records.get(name) else {
-            return Ok(());
-        };
-        let reached = match goal {
-            Goal::Load => record.instance.is_some(),
-            Goal::Start => record.state == State::Started,
-            Goal::Stop | Goal::Unload => record.state != State::Started,
-        };
-        if reached {
-            return Ok(());
-        }
-        let problem = record.problems.first().cloned();
-        Err(problem.unwrap_or_else(|| {
-            Problem::new(
-                "failed",
-                format!("plugin `{name}` is `{}`", record.state),
-                None,
-            )
-        }))
     }
 
     /// Moves a plugin into a state and tells it.
@@ -267,17 +240,45 @@ impl Manager {
             "to": to,
             "problems": record.problems,
         });
-        let payload = Payload::json(&event).unwrap_or_default();
-        drop(
-            self.publisher
-                .publish(&format!("kernel.plugin.{to}"), payload, 0),
-        );
+        self.publish(&format!("kernel.plugin.{to}"), &event);
+    }
+
+    /// Tells what happened on the bus.
+    fn publish(&self, topic: &str, event: &Value) {
+        let payload = Payload::json(event).unwrap_or_default();
+        drop(self.publisher.publish(topic, payload, 0));
+    }
+
+    /// Takes note of what became of a generation that has ended.
+    fn ended(&mut self, name: String, number: u64, kept: Option<RetiredStatus>) {
+        let is_it = |(plugin, it): &(String, RetiredStatus)| {
+            *plugin == name && it.generation.number == number
+        };
+        self.retired.retain(|it| !is_it(it));
+        let event = json!({ "plugin": name, "generation": number, "kept": kept });
+        let Some(kept) = kept else {
+            log::debug!("generation {number} of plugin `{name}` is unmapped");
+            return self.publish("kernel.generation.unmapped", &event);
+        };
+        let is_linked = kept.generation.hash.is_none();
+        if !is_linked {
+            log::warn!(
+                "generation {number} of plugin `{name}` stays mapped: {}",
+                kept.causes.join(", ")
+            );
+            self.publish("kernel.generation.kept", &event);
+            self.retired.push((name, kept));
+        }
     }
 
     fn show(&self) {
-        let plugins = self.records.values().map(Record::seen).collect();
+        let retired_of = |name: &str| {
+            let of = self.retired.iter().filter(|(plugin, _)| plugin == name);
+            of.map(|(_, retired)| retired.clone()).collect()
+        };
+        let seen = |record: &Record| record.seen(retired_of(&record.manifest.name));
         self.view.store(Arc::new(View {
-            plugins,
+            plugins: self.records.values().map(seen).collect(),
             rejected: self.rejected.clone(),
         }));
     }
@@ -290,14 +291,13 @@ fn tell(record: &Record, name: &str, from: State) {
         log::info!("plugin `{name}` {version}: {from} → {to}");
     }
     for problem in &record.problems {
-        let hint = problem
-            .hint
-            .as_ref()
-            .map(|hint| format!(" (hint: {hint})"))
-            .unwrap_or_default();
-        log::error!(
-            "plugin `{name}` {version} is {to}: {}{hint}",
-            problem.message
-        );
+        log::error!("plugin `{name}` {version} is {to}: {}", with_hint(problem));
     }
+}
+
+/// A problem and its way out on one line.
+fn with_hint(problem: &Problem) -> String {
+    let hint = problem.hint.as_ref();
+    let hint = hint.map(|hint| format!(" (hint: {hint})"));
+    format!("{}{}", problem.message, hint.unwrap_or_default())
 }

@@ -103,6 +103,12 @@ impl Pool {
         self.0.drop_queue();
     }
 
+    /// Wakes the threads that sleep, so that each runs what ended plugins left on it.
+    pub(crate) fn nudge(&self) {
+        let _sleepers_wait = self.0.workers.lock();
+        self.0.work.notify_all();
+    }
+
     /// How many threads there are, blocked ones included.
     #[cfg(test)]
     fn threads(&self) -> usize {
@@ -227,6 +233,7 @@ impl Shared {
     }
 
     fn sleep(&self) {
+        octa_loader::tidy_thread();
         let mut workers = self.workers.lock();
         self.idle.fetch_add(1, Ordering::SeqCst);
         if self.queue.is_empty() && !self.ended.load(Ordering::SeqCst) {

@@ -3,20 +3,30 @@
 //! A plain call takes no lock and allocates nothing here; what a call may reach was decided
 //! when its handle was made.
 
+mod again;
 mod call;
 mod chain;
 mod health;
+mod intake;
+mod kept;
+mod pending;
+mod probation;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use octa_loader::{Envelope, Instance, Manifest};
+use octa_loader::{Capability, Envelope, Instance, Manifest};
 use octa_plugin_api::{Error, ErrorKind};
 use parking_lot::Mutex;
 
-pub(crate) use call::{Begun, PendingCall};
+pub(crate) use call::Begun;
 pub(crate) use health::Health;
+pub(crate) use intake::Intake;
+pub(crate) use pending::PendingCall;
+pub(crate) use probation::Probation;
 pub(crate) use route::{Provider, Route};
 
 use crate::{nearest::nearest, spare::Spare, time::Clock};
@@ -75,22 +85,50 @@ impl Services {
         self.0.routes.store(Arc::new(routes));
     }
 
-    /// Offers the capabilities of an instance.
-    pub(crate) fn register(&self, instance: &Instance, manifest: &Manifest, health: &Arc<Health>) {
+    /// Offers the capabilities of an instance, in the place of what its plugin offered before:
+    /// at no moment is there no provider of what both offer. The instance must be open already,
+    /// or the intake paused until it is.
+    ///
+    /// How its calls end is noted on `probation`; who ends that registers the same instance
+    /// without it.
+    pub(crate) fn register(
+        &self,
+        instance: &Instance,
+        manifest: &Manifest,
+        health: &Arc<Health>,
+        intake: &Intake,
+        probation: Option<Arc<Probation>>,
+    ) {
         let _changing = self.0.change.lock();
+        let offer = |handler, capability: &Capability| Provider {
+            instance: instance.clone(),
+            handler,
+            blocking: capability.blocking,
+            deadline: capability.deadline_ms.map(Duration::from_millis),
+            idempotent: capability.idempotent,
+            intake: intake.clone(),
+            probation: probation.clone(),
+            health: health.clone(),
+        };
         let mut routes = HashMap::clone(&self.0.routes.load());
         for (handler, capability) in (0..).zip(&manifest.capabilities) {
             let number = routes.len();
             let route = routes
                 .entry(capability.name.as_str().into())
                 .or_insert_with_key(|name| Arc::new(Route::new(name.clone(), number)));
-            let provider = Provider::new(instance.clone(), handler, capability, health.clone());
-            route.add(provider);
+            route.put(offer(handler, capability));
+        }
+        for route in routes.values() {
+            let is_offered = |c: &Capability| c.name == **route.name();
+            if !manifest.capabilities.iter().any(is_offered) {
+                route.forget(instance.name());
+            }
         }
         self.0.routes.store(Arc::new(routes));
     }
 
-    /// Takes back what a plugin offers.
+    /// Takes back what a plugin offers. While its intake is paused, it is expected to offer it
+    /// again.
     pub(crate) fn unregister(&self, plugin: &str) {
         let _changing = self.0.change.lock();
         for route in self.0.routes.load().values() {
@@ -139,10 +177,9 @@ impl Services {
         numbers.iter().map(name_of).collect()
     }
 
-    /// The time that a call of this envelope to this provider may take.
+    /// The time that a call of this envelope may take where so much is declared.
     #[inline(always)]
-    fn deadline(&self, envelope: &Envelope<'_>, provider: &Provider) -> Duration {
-        let declared = provider.deadline;
+    fn deadline(&self, envelope: &Envelope<'_>, declared: Option<Duration>) -> Duration {
         match envelope.remaining {
             None => declared.unwrap_or(self.0.deadline),
             // A host's own wish counts; what is left of a plugin's time is only an upper bound.

@@ -52,6 +52,11 @@ impl Spare {
         self.0.work.notify_all();
     }
 
+    /// Wakes the threads that are idle, so that each runs what ended plugins left on it.
+    pub(crate) fn nudge(&self) {
+        self.0.work.notify_all();
+    }
+
     /// Runs `job`; the result can be awaited, or not.
     pub(crate) fn run<T: Send + 'static>(
         &self,
@@ -86,6 +91,7 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Job> {
+        octa_loader::tidy_thread();
         let mut state = self.state.lock();
         if state.jobs.is_empty() && state.keep.is_some() {
             state.idle += 1;

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use octa_plugin_api::Error;
 use serde::Serialize;
 
-use crate::lifecycle::State;
+use crate::{
+    lifecycle::State,
+    reload::{GenerationStatus, RetiredStatus},
+};
 
 /// A plugin and how it is.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +38,28 @@ pub struct PluginStatus {
     pub subscriptions: Vec<SubscriptionStatus>,
     /// Calls, deliveries and tasks that are unfinished.
     pub unfinished: usize,
+    /// What it holds of the kernel; all zero once it is stopped.
+    pub ledger: Ledger,
+    /// The generation that serves or is loaded.
+    pub generation: Option<GenerationStatus>,
+    /// Generations that have ended and are still mapped.
+    pub retired: Vec<RetiredStatus>,
+    /// Why a newer build of it does not serve, while this one does.
+    pub waiting: Vec<Problem>,
+}
+
+/// What a generation holds of the kernel, and leaves behind by no means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Calls, deliveries and tasks that are unfinished.
+    pub work: usize,
+    /// Subscriptions that it made while it ran.
+    pub subscriptions: usize,
+    /// Events that are held back until it has taken over.
+    pub held_events: usize,
+    /// Tasks that are held back until it has taken over.
+    pub held_tasks: usize,
 }
 
 /// A subscription and what it has done so far.

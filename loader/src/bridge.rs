@@ -330,7 +330,7 @@ extern "C" fn poll(
 /// Runs code of the host for a plugin: a panic in it is the host's fault, and must not unwind
 /// into the plugin.
 fn contained<R>(work: impl FnOnce() -> R) -> Result<R, Error> {
-    catch_unwind(AssertUnwindSafe(work))
+    inside::host(|| catch_unwind(AssertUnwindSafe(work)))
         .map_err(|_| Error::new(ErrorKind::Internal, "the host panicked; its log says where"))
 }
 

@@ -34,7 +34,7 @@ pub fn discover(directory: &Path) -> Result<Vec<PathBuf>, DiscoverError> {
     Ok(found)
 }
 
-fn is_candidate(name: &OsStr) -> bool {
+pub(crate) fn is_candidate(name: &OsStr) -> bool {
     let path = Path::new(name);
     if path.extension() != Some(OsStr::new(DLL_EXTENSION)) {
         return false;

@@ -1,19 +1,38 @@
 //! One loaded copy of a plugin's code, from opening to the end: what keeps track of whether its
 //! code may still be entered.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use octa_plugin_abi as abi;
 
-use crate::{Manifest, gate::Gate, hash::ContentHash, library::Library};
+use crate::{
+    Manifest,
+    gate::Gate,
+    hash::ContentHash,
+    inside::{self, Owner},
+    library::Library,
+    unload::{KeptCause, Unload},
+};
 
-/// A loaded copy of a plugin's code.
+/// A loaded copy of a plugin's code. Dropping it leaves the code where it is.
 pub struct Generation {
     manifest: Arc<Manifest>,
     hash: Option<ContentHash>,
     root: abi::Root_Ref,
+    /// Whose code runs where it is entered.
+    owner: Owner,
     /// Open from loading until nothing may enter the code any more.
     gate: Gate,
+    /// How many instances there are, or may soon be.
+    instances: AtomicUsize,
+    retired: AtomicBool,
     library: Option<Library>,
 }
 
@@ -30,7 +49,10 @@ impl Generation {
             manifest,
             hash,
             root,
+            owner: library.as_ref().map_or_else(Owner::next, Library::owner),
             gate,
+            instances: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
             library,
         })
     }
@@ -59,18 +81,71 @@ impl Generation {
         self.library.is_none()
     }
 
+    /// Runs code of the plugin, of which the caller knows that it is there.
+    #[inline(always)]
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        inside::call(self.owner, work)
+    }
+
     /// Does what needs the plugin's code to be there, or nothing if it is not.
     pub(crate) fn while_there(&self, work: impl FnOnce()) {
         if let Some(inside) = self.gate.enter() {
-            work();
+            self.run(work);
             self.gate.leave(inside);
         }
     }
 
-    /// Ends the use of this code: late wakers do nothing from now on. The code stays mapped,
-    /// because nothing shows yet that no thread and no destructor will return to it.
+    /// Counts an instance that is to be made; false if there may be none any more.
+    pub(crate) fn admit(&self) -> bool {
+        // Counted first and looked second: `unload` retires first and counts second.
+        self.instances.fetch_add(1, Ordering::SeqCst);
+        let is_admitted = !self.retired.load(Ordering::SeqCst);
+        if !is_admitted {
+            self.dismiss();
+        }
+        is_admitted
+    }
+
+    /// An instance that was admitted could not be made, or is destroyed and entered no more.
+    /// Answers whether it was the last one.
+    pub(crate) fn dismiss(&self) -> bool {
+        self.instances.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.instances.load(Ordering::SeqCst) > 0
+    }
+
+    /// Ends the use of this code: no further instance is made, and late wakers do nothing. As
+    /// soon as no instance is left, what the code left on threads goes, each at the end of that
+    /// thread's next entry into a plugin.
     pub fn retire(&self) {
         self.gate.close();
+        self.retired.store(true, Ordering::SeqCst);
+        if let Some(library) = self.library.as_ref().filter(|_| !self.is_in_use()) {
+            library.retire();
+        }
+    }
+
+    /// Retires the code, and unmaps it if it can be shown that nothing returns to it.
+    ///
+    /// Runs author's destructors, which may block: to be called on a thread to spare. What is
+    /// kept may be asked for again.
+    pub fn unload(&self) -> Unload {
+        let Some(library) = &self.library else {
+            return Unload::Kept(vec![KeptCause::PartOfProgram]);
+        };
+        if !self.is_in_use() {
+            self.retire();
+        }
+        // Looked at again: an instance may have been admitted just before.
+        if self.is_in_use() {
+            return Unload::Kept(vec![KeptCause::InUse]);
+        }
+        match self.gate.count() {
+            0 => library.close(),
+            inside => Unload::Kept(vec![KeptCause::Entered(inside)]),
+        }
     }
 }
 

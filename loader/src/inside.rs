@@ -1,22 +1,107 @@
-//! Knows whether this thread is inside a plugin's code that the host called.
+//! Knows whose code runs on this thread: the host's, or that of a plugin which the host called.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    ptr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-thread_local! {
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+use crate::sys;
+
+/// Whose code it is: the process's, or that of one library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner(u64);
+
+impl Owner {
+    /// The host, and all libraries that stay.
+    pub(crate) const PROCESS: Self = Self(0);
+
+    /// A plugin, and nobody knows which.
+    const NOBODY: Self = Self(u64::MAX);
+
+    /// A new one.
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
-/// Runs code of a plugin.
+/// A stretch of the stack that runs the code of one owner. It lies in the stack frame of the
+/// function that entered the code, and is unlinked before that returns.
+struct Stretch {
+    owner: Owner,
+    below: *const Stretch,
+}
+
+thread_local! {
+    static TOP: Cell<*const Stretch> = const { Cell::new(ptr::null()) };
+}
+
+/// Unlinks a stretch, however it ends.
+struct Linked(*const Stretch);
+
+impl Drop for Linked {
+    #[inline(always)]
+    fn drop(&mut self) {
+        TOP.set(self.0);
+    }
+}
+
+/// Runs code of a plugin, for the host.
+#[inline(always)]
+pub(crate) fn call<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
+    let result = run(owner, work);
+    sys::after_plugin();
+    result
+}
+
+/// Runs code of a plugin that nobody named.
 #[inline(always)]
 pub(crate) fn plugin<R>(work: impl FnOnce() -> R) -> R {
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
-    // Nothing unwinds out of a plugin, so no guard is needed to count down.
-    let result = work();
-    DEPTH.with(|depth| depth.set(depth.get() - 1));
-    result
+    call(Owner::NOBODY, work)
+}
+
+/// Runs code of the host, for a plugin.
+#[inline(always)]
+pub(crate) fn host<R>(work: impl FnOnce() -> R) -> R {
+    run(Owner::PROCESS, work)
+}
+
+/// Runs code of an owner.
+#[inline(always)]
+pub(crate) fn run<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
+    let stretch = Stretch {
+        owner,
+        below: TOP.get(),
+    };
+    let _linked = Linked(stretch.below);
+    TOP.set(&raw const stretch);
+    work()
+}
+
+/// Whose code runs on this thread, if the host called a plugin on it, or a plugin the host.
+pub(crate) fn owner() -> Option<Owner> {
+    stretches().next()
+}
+
+/// Whether the host called code of this owner on this thread, and it has not returned.
+pub(crate) fn runs(owner: Owner) -> bool {
+    stretches().any(|running| running == owner)
 }
 
 /// Whether the host called the code that runs on this thread; false on a plugin's own threads.
 pub(crate) fn called_by_host() -> bool {
-    DEPTH.with(Cell::get) > 0
+    stretches().any(|running| running != Owner::PROCESS)
+}
+
+/// From the innermost one on.
+fn stretches() -> impl Iterator<Item = Owner> {
+    let mut next = TOP.get();
+    std::iter::from_fn(move || {
+        // SAFETY: null, or a stretch of this thread that is linked, so its function has not
+        // returned; and the iterator does not leave the thread, since pointers do not.
+        let stretch = unsafe { next.as_ref() }?;
+        next = stretch.below;
+        Some(stretch.owner)
+    })
 }

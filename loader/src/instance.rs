@@ -78,6 +78,15 @@ pub struct CreateOptions {
     pub log_level: log::LevelFilter,
 }
 
+/// What a generation leaves for the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The version of the state, as the plugin that saved it declares it.
+    pub version: u32,
+    /// The state, in the author's own form.
+    pub bytes: Payload,
+}
+
 impl Instance {
     /// Makes an instance. Runs author's code that may block: call it on a thread to spare.
     ///
@@ -289,6 +298,31 @@ impl Instance {
         self.control(control::USAGE, 0, Payload::empty())
             .await
             .result
+    }
+
+    /// What the next generation goes on with, and the version of that: runs the author's `save`,
+    /// which may block: await it on a thread to spare.
+    ///
+    /// # Errors
+    ///
+    /// The author's error or panic.
+    pub async fn save(&self) -> Result<Snapshot, Error> {
+        let outcome = self.control(control::SAVE, 0, Payload::empty()).await;
+        let bytes = outcome.result?;
+        let version = u32::try_from(outcome.number).unwrap_or(u32::MAX);
+        Ok(Snapshot { version, bytes })
+    }
+
+    /// Goes on with what another generation saved: runs the author's `restore`, which may block:
+    /// await it on a thread to spare.
+    ///
+    /// # Errors
+    ///
+    /// The author's error or panic.
+    pub async fn restore(&self, saved: &Snapshot) -> Result<(), Error> {
+        let (version, bytes) = (u64::from(saved.version), saved.bytes.clone());
+        let outcome = self.control(control::RESTORE, version, bytes).await;
+        outcome.result.map(drop)
     }
 
     async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {

@@ -31,8 +31,11 @@ mod pattern;
 mod slot;
 mod source;
 mod stage;
+mod store;
 mod sys;
+mod unload;
 mod wakers;
+mod watch;
 mod work;
 
 pub use bridge::{BoxFuture, Host, LogLine, Request, Submitted};
@@ -45,7 +48,7 @@ pub use inspect::{
     Content, Format, HostFacts, InspectError, InspectFault, Inspection, Machine, Refusal, System,
     inspect,
 };
-pub use instance::{CreateOptions, Instance, Started};
+pub use instance::{CreateOptions, Instance, Snapshot, Started};
 pub use library::{LinkedRoot, OpenError, Opener};
 pub use manifest::{
     AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
@@ -63,4 +66,7 @@ pub use outcome::Outcome;
 pub use pattern::Pattern;
 pub use source::{FILE_BYTES_MAX, FileRules, SourceError};
 pub use stage::{StageDir, StageError, Staged};
+pub use store::{Refused, SavedState, Served, Standing, Store, StoreError};
+pub use unload::{KeptCause, Unload, tidy_thread};
+pub use watch::{Change, Effort, Mode, WatchError, WatchOptions, Watcher};
 pub use work::Work;

@@ -7,6 +7,7 @@ mod mismatch;
 
 use std::{
     collections::HashSet,
+    fmt, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,16 +24,62 @@ use octa_plugin_api::export::Linked;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::{Manifest, generation::Generation, hash::ContentHash, stage::Staged};
+use crate::{
+    Manifest,
+    generation::Generation,
+    hash::ContentHash,
+    inside::{self, Owner},
+    stage::Staged,
+    sys::Code,
+    unload::Unload,
+};
 
-/// A mapped library. Never closed: a generation that cannot be shown to be free stays mapped.
+/// A library that was opened. Dropping this leaves it mapped.
 pub(crate) struct Library {
     path: PathBuf,
+    code: Code,
 }
 
 impl Library {
+    fn open(path: &Path) -> Result<Self, libloading::Error> {
+        Ok(Self {
+            path: path.to_owned(),
+            code: Code::open(path)?,
+        })
+    }
+
     pub(crate) fn path(&self) -> &PathBuf {
         &self.path
+    }
+
+    /// Whose code runs where it is entered.
+    pub(crate) fn owner(&self) -> Owner {
+        self.code.owner()
+    }
+
+    /// Nothing enters it any more.
+    pub(crate) fn retire(&self) {
+        self.code.retire();
+    }
+
+    /// Unmaps it, if nothing returns to it; after [`retire`](Self::retire).
+    pub(crate) fn close(&self) -> Unload {
+        match self.code.close() {
+            Ok(()) => Unload::Unmapped,
+            Err(causes) => Unload::Kept(causes),
+        }
+    }
+
+    fn header(&self) -> Option<AbiHeaderRef> {
+        let name = ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes();
+        // SAFETY: the symbol is a header of `abi_stable`, as every version of it lays it out.
+        unsafe { self.code.exported(name) }
+    }
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Library({})", self.path.display())
     }
 }
 
@@ -41,6 +88,9 @@ impl Library {
 pub struct Opener {
     /// Contents whose layout fits: the check costs more than the opening itself.
     fitting: Mutex<HashSet<ContentHash>>,
+    /// Libraries that were refused, and are mapped: their constructors ran, and may have left
+    /// something behind that returns to their code.
+    refused: Mutex<Vec<Library>>,
 }
 
 /// Why a library could not be opened.
@@ -105,7 +155,52 @@ impl Opener {
         staged: &Staged,
         manifest: Arc<Manifest>,
     ) -> Result<Arc<Generation>, OpenError> {
-        let header = header_of(&staged.path, &manifest)?;
+        let library = Library::open(&staged.path).map_err(|source| OpenError::Link {
+            plugin: manifest.name.clone(),
+            source,
+        })?;
+        // What is asked of the library below are functions of its own.
+        match inside::call(library.owner(), || self.root(&library, staged, &manifest)) {
+            Ok(root) => Ok(Generation::new(
+                manifest,
+                Some(staged.hash),
+                root,
+                Some(library),
+            )),
+            Err(refused) => {
+                library.retire();
+                if library.close() != Unload::Unmapped {
+                    self.refused.lock().push(library);
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    /// Tries again to unmap libraries that were refused after they were opened; answers what
+    /// became of each. Those that are unmapped are forgotten.
+    pub fn unload_refused(&self) -> Vec<(PathBuf, Unload)> {
+        let refused = mem::take(&mut *self.refused.lock());
+        let unload = |library: Library| (library.close(), library);
+        let tried: Vec<_> = refused.into_iter().map(unload).collect();
+        let told = |(unload, library): &(Unload, Library)| (library.path.clone(), unload.clone());
+        let told = tried.iter().map(told).collect();
+        let kept = tried
+            .into_iter()
+            .filter(|(unload, _)| *unload != Unload::Unmapped);
+        self.refused.lock().extend(kept.map(|(_, library)| library));
+        told
+    }
+
+    fn root(
+        &self,
+        library: &Library,
+        staged: &Staged,
+        manifest: &Manifest,
+    ) -> Result<Root_Ref, OpenError> {
+        let header = library.header().ok_or_else(|| OpenError::NoRoot {
+            plugin: manifest.name.clone(),
+        })?;
         let mismatch = |difference| OpenError::Mismatch {
             plugin: manifest.name.clone(),
             found: format!("{}.{}", manifest.abi.major, manifest.abi.minor),
@@ -121,17 +216,8 @@ impl Opener {
             self.fitting.lock().insert(staged.hash);
         }
         // SAFETY: the layout was checked, now or before, for these very bytes.
-        let root = unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
-            .map_err(|e| mismatch(mismatch::first_line(&e.to_string())))?;
-        let library = Library {
-            path: staged.path.clone(),
-        };
-        Ok(Generation::new(
-            manifest,
-            Some(staged.hash),
-            root,
-            Some(library),
-        ))
+        unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
+            .map_err(|e| mismatch(mismatch::first_line(&e.to_string())))
     }
 }
 
@@ -151,29 +237,10 @@ impl LinkedRoot {
     }
 }
 
-impl std::fmt::Debug for LinkedRoot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for LinkedRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LinkedRoot")
     }
-}
-
-fn header_of(path: &Path, manifest: &Manifest) -> Result<AbiHeaderRef, OpenError> {
-    // SAFETY: runs the library's constructors, which is what accepting a plugin means.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|source| OpenError::Link {
-        plugin: manifest.name.clone(),
-        source,
-    })?;
-    // SAFETY: the symbol is a header of `abi_stable`, as every version of it lays it out.
-    let header =
-        unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
-            .map(|symbol| *symbol)
-            .map_err(|_| OpenError::NoRoot {
-                plugin: manifest.name.clone(),
-            });
-    // Also where it is refused: its constructors ran, and may have left threads and
-    // destructors behind that return to its code.
-    std::mem::forget(library);
-    header
 }
 
 fn check_layout(header: &LibHeader) -> Result<(), String> {

@@ -96,6 +96,27 @@ impl StageDir {
         })
     }
 
+    /// Removes one of these copies, which must not be mapped any more on platforms that forbid that.
+    ///
+    /// One that is gone already is as good as removed.
+    ///
+    /// # Errors
+    /// If `copy` does not lie directly in this directory, or the system does not remove it.
+    pub fn forget(&self, copy: &Path) -> Result<(), StageError> {
+        if copy.parent() != Some(&self.path) || copy.file_name().is_none() {
+            return Err(StageError::Elsewhere {
+                path: copy.to_owned(),
+                directory: self.path.clone(),
+            });
+        }
+        fs::remove_file(copy)
+            .or_else(|error| absent_is(error, ()))
+            .map_err(|source| StageError::Remove {
+                path: copy.to_owned(),
+                source,
+            })
+    }
+
     /// Removes the directories of kernels that have ended, and says how many.
     ///
     /// Those of kernels that still run are not touched, whichever process they run in.
@@ -147,10 +168,7 @@ fn prepare(directory: &Path) -> Result<(), StageError> {
         path: directory.to_owned(),
         source,
     };
-    sys::create_private_dir(directory).map_err(fail)?;
-    sys::restrict_to_user(directory).map_err(fail)?;
-    let metadata = fs::metadata(directory).map_err(fail)?;
-    match sys::exposure(&metadata) {
+    match sys::prepare_private_dir(directory).map_err(fail)? {
         None => Ok(()),
         Some(sys::Exposure { owner, user, .. }) => Err(StageError::ForeignDirectory {
             path: directory.to_owned(),
@@ -277,6 +295,26 @@ pub enum StageError {
         #[source]
         source: io::Error,
     },
+    /// A copy is to be removed that was not staged here.
+    #[error(
+        "copy `{}` is not in the staging directory, expected a file in `{}`",
+        path.display(), directory.display()
+    )]
+    Elsewhere {
+        /// What is to be removed.
+        path: PathBuf,
+        /// Where the copies lie.
+        directory: PathBuf,
+    },
+    /// A copy stays.
+    #[error("staged copy `{}` cannot be removed", path.display())]
+    Remove {
+        /// The copy.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl StageError {
@@ -297,6 +335,10 @@ impl StageError {
             ),
             StageError::Copy { source, .. } => (source.kind() == io::ErrorKind::StorageFull)
                 .then(|| "make room where the data directory lies".to_owned()),
+            StageError::Elsewhere { .. } => None,
+            StageError::Remove { .. } => {
+                Some("it is removed by the next kernel over this data directory".to_owned())
+            }
         }
     }
 }

@@ -104,6 +104,11 @@ impl Home {
         self
     }
 
+    /// What its `octa.toml` says.
+    pub(crate) fn toml(&self) -> &str {
+        &self.config
+    }
+
     /// A kernel to be, over this home.
     pub(crate) fn builder(&self) -> Builder {
         let config = Config::parse(&self.config, "octa.toml").expect("a configuration");
@@ -196,7 +201,8 @@ impl Running {
         assert_eq!(found, problems);
     }
 
-    fn told(&self, problem: &Problem) -> String {
+    /// A problem as `kind: message (hint: …)`.
+    pub(crate) fn told(&self, problem: &Problem) -> String {
         let Problem {
             kind,
             message,

@@ -200,7 +200,8 @@ fn a_task_whose_drop_blocks_keeps_its_instance_in_memory() {
         assert_eq!(begun, Ok(json!(null)));
         let unloaded = running.kernel.unload_plugin("blocks-in-drop");
         unloaded.await.expect("it is unloaded");
-        let kept = logs::lines_with("plugin `blocks-in-drop` stays in memory");
+        let kept =
+            logs::lines_with("plugin `blocks-in-drop` stays mapped: its code is still running");
         assert_eq!(
             kept.len(),
             1,
@@ -231,10 +232,7 @@ fn what_was_ended_by_a_stop_keeps_nothing_in_memory() {
                 .await
                 .expect("it starts again");
         }
-        assert_eq!(
-            logs::lines_with("plugin `works-on` stays in memory"),
-            [""; 0]
-        );
+        assert_eq!(logs::lines_with("plugin `works-on` stays mapped"), [""; 0]);
         running.end().await;
     });
 }

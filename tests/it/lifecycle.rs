@@ -177,7 +177,7 @@ fn check_endless(fixture: &str, expect: &str, kept: usize) {
         let unloaded = running.kernel.unload_plugin(fixture).await;
         unloaded.expect("it is unloaded");
         running.end().await;
-        let told = format!("plugin `{fixture}` stays in memory");
+        let told = format!("plugin `{fixture}` stays mapped");
         assert_eq!(logs::lines_with(&told).len(), kept);
     });
 }

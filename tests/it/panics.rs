@@ -72,7 +72,7 @@ fn in_stop() {
         running.check("panics-in-stop", State::Stopped, &[]);
         assert_eq!(
             logged("no stop today").await,
-            "WARN octa_kernel::manager::actions: plugin `panics-in-stop` was stopped: \
+            "WARN octa_kernel::manager::retire: plugin `panics-in-stop` was stopped: \
                 `stop` of plugin `panics-in-stop`: panicked: no stop today (at \
                 zoo/panics-in-stop/src/lib.rs:11:9)"
         );

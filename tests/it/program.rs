@@ -1,7 +1,7 @@
 //! The `octa` program, driven as a user does.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::PathBuf,
     process::{Child, Command},
     time::Duration,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fixtures,
-    home::{Home, read, run},
+    home::{Home, read, run, until},
 };
 
 /// What a command of the program left behind.
@@ -45,31 +45,43 @@ fn command(home: &Home, arguments: &[&str]) -> Command {
 }
 
 /// A kernel that runs in the program.
-struct Serving {
-    home: Home,
-    child: Child,
+pub(crate) struct Serving {
+    pub(crate) home: Home,
+    process: Process,
 }
+
+struct Process(Child);
 
 impl Serving {
     /// Runs the plugins of a home until the neighbour is started.
-    async fn begin(home: Home) -> Self {
+    pub(crate) async fn begin(home: Home) -> Self {
+        let serving = Self::spawn(home);
+        serving.until("neighbour", "started").await;
+        serving
+    }
+
+    /// Runs the plugins of a home.
+    fn spawn(home: Home) -> Self {
         let (plugins, data) = (home.plugins(), home.data());
+        let config = home.root().join("octa.toml");
+        fs::write(&config, home.toml()).expect("a file");
         let mut command = command(&home, &["run"]);
         command
             .arg("--plugins")
             .arg(plugins)
             .arg("--data")
-            .arg(data);
+            .arg(data)
+            .arg("--config")
+            .arg(config);
         command.stdout(File::create(home.root().join("stdout")).expect("a file"));
         command.stderr(File::create(home.root().join("stderr")).expect("a file"));
         let child = command.spawn().expect("the program runs");
-        let serving = Self { home, child };
-        serving.until("neighbour", "started").await;
-        serving
+        let process = Process(child);
+        Self { home, process }
     }
 
     /// Waits until a plugin is in a state.
-    async fn until(&self, plugin: &str, state: &str) {
+    pub(crate) async fn until(&self, plugin: &str, state: &str) {
         while self.state(plugin) != state {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -102,11 +114,37 @@ impl Serving {
         );
     }
 
+    /// Waits until a line of its log contains `text`.
+    pub(crate) async fn told(&self, text: &str) {
+        let log = self.home.root().join("stderr");
+        until(|| String::from_utf8_lossy(&read(&log)).contains(text)).await;
+    }
+
+    /// Waits until it ends by itself; answers its exit code.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, Home) {
+        let status = loop {
+            if let Some(status) = self.process.0.try_wait().expect("it is ours") {
+                break status;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        (status.code(), self.home)
+    }
+
+    /// Ends it as nothing it could do anything about.
+    pub(crate) fn kill(mut self) -> Home {
+        self.process.0.kill().expect("it runs");
+        self.process.0.wait().expect("it is ours");
+        self.home
+    }
+
     /// Interrupts it as Ctrl-C does; answers what it printed and what it told.
-    fn interrupt(mut self) -> [String; 2] {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+    pub(crate) fn interrupt(mut self) -> [String; 2] {
+        let id = i32::try_from(self.process.0.id())
+            .ok()
+            .and_then(Pid::from_raw);
         kill_process(id.expect("a process id"), Signal::INT).expect("it runs");
-        let status = self.child.wait().expect("it is ours");
+        let status = self.process.0.wait().expect("it is ours");
         assert!(status.success(), "{status}");
         ["stdout", "stderr"].map(|name| {
             let text = read(&self.home.root().join(name));
@@ -115,10 +153,10 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for Process {
     fn drop(&mut self) {
         // Only where a scenario failed: otherwise it has ended.
-        let _ = self.child.kill();
+        let _ = self.0.kill();
     }
 }
 

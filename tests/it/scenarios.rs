@@ -8,10 +8,7 @@ use crate::{fixtures, home::read};
 #[test]
 fn every_fixture_has_a_scenario() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("it");
-    let files = fs::read_dir(folder).expect("the tests are there");
-    let text: String = files
-        .map(|file| String::from_utf8(read(&file.expect("readable").path())).expect("text"))
-        .collect();
+    let text = text(&folder);
     let without = fixtures::names()
         .into_iter()
         .filter(|name| !text.contains(&format!("\"{name}\"")));
@@ -36,4 +33,19 @@ fn every_fixture_says_how_it_behaves() {
             "`{name}` begins with `{first}`"
         );
     }
+}
+
+/// Everything that is written in the files of a folder and of those in it.
+fn text(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("the tests are there");
+    entries
+        .map(|entry| {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                text(&path)
+            } else {
+                String::from_utf8(read(&path)).expect("text")
+            }
+        })
+        .collect()
 }

@@ -6,8 +6,9 @@ use octa_kernel::lifecycle::State;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::args::Command;
+use crate::args::{self, Command};
 use crate::failure::{Explain, Failure};
+use crate::reloads::{Generation, Plan, Problem, Reloaded, Retired};
 use crate::{output, show, world};
 
 /// A plugin, as far as it is shown.
@@ -19,12 +20,9 @@ struct Plugin {
     since: u64,
     problems: Vec<Problem>,
     capabilities: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Problem {
-    message: String,
-    hint: Option<String>,
+    generation: Option<Generation>,
+    retired: Vec<Retired>,
+    waiting: Vec<Problem>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +72,19 @@ pub(super) fn show(command: &Command, data: &RawValue) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The kind of what stands in the way of what was planned. It is told in the plan, and decides how
+/// the command ends: whoever asks before they act need not read.
+pub(super) fn obstacle(command: &Command, data: &RawValue) -> Option<String> {
+    let is_plan = match command {
+        Command::Reload(typed) => typed.plan,
+        Command::Rollback(typed) => typed.plan,
+        _ => false,
+    };
+    let plan = is_plan.then(|| serde_json::from_str::<Plan>(data.get()));
+    let problems = plan?.ok()?.problems.into_iter();
+    problems.map(|problem| problem.kind).next()
+}
+
 fn text(command: &Command, data: &str) -> Result<String, Strange> {
     let width = output::width();
     Ok(match command {
@@ -88,6 +99,13 @@ fn text(command: &Command, data: &str) -> Result<String, Strange> {
             } = serde_json::from_str(data)?;
             format!("{name} {version} is {state}")
         }
+        Command::Reload(args::Reload { plan: true, .. })
+        | Command::Rollback(args::Rollback { plan: true, .. }) => {
+            serde_json::from_str::<Plan>(data)?.to_text()
+        }
+        Command::Reload(_) | Command::Rollback(_) => {
+            serde_json::from_str::<Reloaded>(data)?.to_text()
+        }
         Command::Publish(_) => {
             let Published { matched } = serde_json::from_str(data)?;
             format!("matched {}", show::count(matched, "subscription"))
@@ -98,45 +116,67 @@ fn text(command: &Command, data: &str) -> Result<String, Strange> {
 }
 
 fn list(answer: &Plugins, now: Duration, width: Option<usize>) -> String {
-    let rows: Vec<[String; 6]> = answer.plugins.iter().map(|it| row(it, now)).collect();
+    let rows: Vec<[String; 7]> = answer.plugins.iter().map(|it| row(it, now)).collect();
     let heading = [
         "NAME",
         "VERSION",
         "STATE",
         "SINCE",
+        "GEN",
+        "HASH",
         "CAPABILITIES",
-        "PROBLEM",
     ];
     let mut text = match rows.len() {
         0 => "no plugins".to_owned(),
         _ => show::table(heading, &rows, width),
     };
+    let notes: Vec<String> = answer.plugins.iter().flat_map(notes).collect();
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    for note in &notes {
+        text.push_str(&format!("\n{}", show::one_line(note)));
+    }
     if !answer.rejected.is_empty() {
         text.push_str("\n\nrejected:");
     }
-    for Rejected { problem } in &answer.rejected {
-        text.push_str(&format!("\n  {}", show::one_line(&problem.message)));
-        if let Some(hint) = &problem.hint {
-            text.push_str(&format!("\n    hint: {}", show::one_line(hint)));
-        }
+    let rejected = answer.rejected.iter();
+    for line in rejected.flat_map(|rejected| rejected.problem.lines()) {
+        text.push_str(&format!("\n  {}", show::one_line(&line)));
     }
     text
 }
 
-fn row(plugin: &Plugin, now: Duration) -> [String; 6] {
+fn row(plugin: &Plugin, now: Duration) -> [String; 7] {
     let age = now.saturating_sub(Duration::from_nanos(plugin.since));
-    let problem = plugin.problems.first().map(|problem| match &problem.hint {
-        Some(hint) => format!("{} (hint: {hint})", problem.message),
-        None => problem.message.clone(),
-    });
+    let generation = plugin.generation.as_ref();
+    let number = generation.map(|generation| generation.number.to_string());
+    let hash = generation.map(|generation| generation.short_hash().to_owned());
     [
         plugin.name.clone(),
         plugin.version.clone(),
         plugin.state.to_string(),
         show::age(age),
+        number.unwrap_or_default(),
+        hash.unwrap_or_default(),
         plugin.capabilities.len().to_string(),
-        problem.unwrap_or_default(),
     ]
+}
+
+/// What the table has no room for: why a plugin, or a newer build of it, does not serve, and what
+/// is left of those that did.
+fn notes(plugin: &Plugin) -> Vec<String> {
+    let Plugin { name, .. } = plugin;
+    let named = |said: &str, problem: &Problem| {
+        let mut lines: Vec<String> = problem.lines().collect();
+        lines[0] = format!("{name}: {said}{}", lines[0]);
+        lines
+    };
+    let problems = plugin.problems.iter().flat_map(|it| named("", it));
+    let waiting = plugin.waiting.iter();
+    let waiting = waiting.flat_map(|it| named("a newer build does not serve: ", it));
+    let retired = plugin.retired.iter().map(|it| it.to_text(name));
+    problems.chain(waiting).chain(retired).collect()
 }
 
 fn capabilities(answer: &[Capability], width: Option<usize>) -> String {
@@ -160,20 +200,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plugins_are_listed_before_the_files_that_are_none() {
+    fn plugins_are_listed_before_what_is_wrong_with_them() {
         let answer = r#"{"plugins":[
-            {"name":"lamp","version":"0.1.0","state":"started","since":60000000000,
-             "problems":[],"capabilities":["lamp.on","lamp.off"]},
+            {"name":"counter","version":"1.0.0","state":"started","since":60000000000,
+             "problems":[],"capabilities":["counter.next"],
+             "generation":{"number":4,"version":"1.0.0","hash":"1a2b3c4d5e6f","since":1},
+             "retired":[{"generation":{"number":3,"version":"0.9.0","hash":"5e6f7a8b9c0d",
+              "since":1},"causes":["2 threads still running"],"is_final":false}],
+             "waiting":[{"kind":"blocked","message":"no storage","hint":"grant it"}]},
             {"name":"sysmon","version":"1.2.0","state":"failed","since":0,
-             "problems":[{"message":"no\nfan","hint":"buy one"}],"capabilities":[]}],
-            "rejected":[{"problem":{"message":"file `a.so` is empty","hint":"remove it"}}]}"#;
+             "problems":[{"kind":"failed","message":"no\nfan","hint":"buy one"}],
+             "capabilities":[],"generation":null,"retired":[],"waiting":[]}],
+            "rejected":[{"problem":{"kind":"rejected","message":"file `a.so` is empty",
+             "hint":"remove it"}}]}"#;
         let answer = serde_json::from_str(answer).expect("an answer");
         assert_eq!(
             list(&answer, Duration::from_secs(90), None),
             "\
-NAME    VERSION  STATE    SINCE  CAPABILITIES  PROBLEM
-lamp    0.1.0    started  30s    2
-sysmon  1.2.0    failed   90s    0             no fan (hint: buy one)
+NAME     VERSION  STATE    SINCE  GEN  HASH      CAPABILITIES
+counter  1.0.0    started  30s    4    1a2b3c4d  1
+sysmon   1.2.0    failed   90s                   0
+
+counter: a newer build does not serve: no storage
+  hint: grant it
+counter gen 3 (0.9.0, 5e6f7a8b) is still mapped: 2 threads still running
+sysmon: no fan
+  hint: buy one
 
 rejected:
   file `a.so` is empty

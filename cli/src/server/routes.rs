@@ -2,13 +2,13 @@
 
 use hyper::body::Bytes;
 use hyper::{Method, Request};
-use octa_kernel::PluginStatus;
 use octa_kernel::lifecycle::State;
+use octa_kernel::{PluginStatus, RollbackOptions};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::tail::Events;
-use super::{Admin, Refusal, Reply};
+use super::{Admin, Refusal, Reply, invalid};
 use crate::answer::{ErrorBody, raw};
 
 impl Admin {
@@ -30,6 +30,15 @@ impl Admin {
             ["v1", "plugins", name, action] if ACTIONS.contains(&action) => {
                 only(method, Method::POST)?;
                 self.act(name, action).await?
+            }
+            ["v1", "plugins", name, action] if REPLACEMENTS.contains(&action) => {
+                let restore_saved = restore_saved(action, request.uri().query())?;
+                let options = RollbackOptions { restore_saved };
+                match method {
+                    Method::GET => self.plan(name, action, options).await?,
+                    Method::POST => self.replace(name, action, options).await?,
+                    found => return Err(unsupported(&found, "GET, POST")),
+                }
             }
             ["v1", "capabilities"] => only(method, Method::GET).and_then(|()| self.offered())?,
             ["v1", "call", capability] => {
@@ -94,6 +103,35 @@ impl Admin {
         Ok(raw(&self.plugin(name)?)?)
     }
 
+    async fn replace(
+        &self,
+        name: &str,
+        action: &str,
+        options: RollbackOptions,
+    ) -> Result<Box<RawValue>, Refusal> {
+        let replaced = match action {
+            "reload" => self.kernel.reload_plugin(name).await,
+            _ => self.kernel.rollback_plugin(name, options).await,
+        };
+        let replaced = replaced.map_err(|error| self.about(name, error.into()))?;
+        Ok(raw(&replaced)?)
+    }
+
+    /// What [`replace`](Self::replace) would do.
+    async fn plan(
+        &self,
+        name: &str,
+        action: &str,
+        options: RollbackOptions,
+    ) -> Result<Box<RawValue>, Refusal> {
+        let plan = match action {
+            "reload" => self.kernel.plan_reload(name).await,
+            _ => self.kernel.plan_rollback(name, options).await,
+        };
+        let plan = plan.map_err(|error| self.about(name, error.into()))?;
+        Ok(raw(&plan)?)
+    }
+
     /// The error with the plugin that it is about, if there is such a plugin.
     fn about(&self, name: &str, error: ErrorBody) -> ErrorBody {
         let known = self.plugin(name).ok().map(|plugin| plugin.name);
@@ -124,24 +162,43 @@ impl Admin {
 /// What can be done to a plugin.
 const ACTIONS: [&str; 4] = ["load", "start", "stop", "unload"];
 
+/// How a started plugin can be replaced; asked for with `GET`, it is only planned.
+const REPLACEMENTS: [&str; 2] = ["reload", "rollback"];
+
+/// The query of a rollback that goes on with the state saved at the switch.
+pub(crate) const RESTORE_SAVED: &str = "restore-saved";
+
+/// Whether the query asks for the saved state; any other query is refused.
+fn restore_saved(action: &str, query: Option<&str>) -> Result<bool, ErrorBody> {
+    match query.unwrap_or_default() {
+        "" => Ok(false),
+        RESTORE_SAVED if action == "rollback" => Ok(true),
+        found => Err(invalid(
+            format!("the query `{found}` has no meaning for a {action}"),
+            Some(format!("`?{RESTORE_SAVED}` on a rollback is the only one")),
+        )),
+    }
+}
+
 /// Refuses every method but one.
 fn only(found: Method, expected: Method) -> Result<(), Refusal> {
-    if found == expected {
-        return Ok(());
+    match expected {
+        expected if found == expected => Ok(()),
+        Method::GET => Err(unsupported(&found, "GET")),
+        _ => Err(unsupported(&found, "POST")),
     }
-    let allowed = if expected == Method::GET {
-        "GET"
-    } else {
-        "POST"
-    };
-    Err(Refusal {
+}
+
+fn unsupported(found: &Method, allowed: &'static str) -> Refusal {
+    let expected = allowed.replace(", ", "` or `");
+    Refusal {
         error: Box::new(ErrorBody {
             kind: "unsupported".to_owned(),
             message: format!("the method is `{found}`, expected `{expected}`"),
             ..ErrorBody::default()
         }),
         allowed: Some(allowed),
-    })
+    }
 }
 
 fn unknown(path: &str) -> ErrorBody {
@@ -150,7 +207,8 @@ fn unknown(path: &str) -> ErrorBody {
         message: format!("there is nothing at `{path}`"),
         hint: Some(
             "the paths are /v1/kernel, /v1/plugins, /v1/plugins/NAME, \
-             /v1/plugins/NAME/{load,start,stop,unload}, /v1/capabilities, /v1/call/CAPABILITY, \
+             /v1/plugins/NAME/{load,start,stop,unload}, /v1/plugins/NAME/{reload,rollback}, \
+             /v1/capabilities, /v1/call/CAPABILITY, \
              /v1/publish/TOPIC and /v1/tail/PATTERN"
                 .to_owned(),
         ),
@@ -199,11 +257,22 @@ mod tests {
             assert!(DOCUMENT.contains(path), "{path}");
             count += 1;
         }
-        assert_eq!(count, 8);
+        assert_eq!(count, 9);
         assert!(DOCUMENT.matches("curl ").count() >= count);
-        for action in ACTIONS {
+        for action in ACTIONS.iter().chain(&REPLACEMENTS) {
             assert!(DOCUMENT.contains(&format!("`{action}`")), "{action}");
         }
+    }
+
+    #[test]
+    fn a_query_must_mean_something() {
+        assert_eq!(restore_saved("rollback", Some(RESTORE_SAVED)), Ok(true));
+        assert_eq!(restore_saved("reload", None), Ok(false));
+        let error = restore_saved("reload", Some(RESTORE_SAVED)).expect_err("no rollback");
+        assert_eq!(
+            error.message,
+            "the query `restore-saved` has no meaning for a reload"
+        );
     }
 
     #[test]

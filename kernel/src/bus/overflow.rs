@@ -5,7 +5,7 @@ use std::time::Duration;
 use octa_plugin_api::Payload;
 use serde_json::json;
 
-use super::{Bus, Event};
+use super::{Bus, Event, Publisher};
 
 /// The topic on which dropped events are told.
 pub const OVERFLOW_TOPIC: &str = "kernel.bus.overflow";
@@ -20,6 +20,12 @@ pub(super) struct Notice<'a> {
 }
 
 impl Notice<'_> {
+    /// Not waited for: who tells must not stand still for a full subscriber, which counts it as
+    /// dropped.
+    pub(super) fn tell(&self, publisher: &Publisher) {
+        drop(publisher.publish(OVERFLOW_TOPIC, self.payload(), 0));
+    }
+
     fn payload(&self) -> Payload {
         let Self {
             subscription,
@@ -45,12 +51,9 @@ pub(super) async fn report(bus: Bus, interval: Duration) {
             return;
         }
         for queue in bus.hub.queues() {
-            let Some(notice) = queue.take_notice() else {
-                continue;
-            };
-            // Not awaited: the report must not stand still for a full subscriber of its own,
-            // which counts it as dropped.
-            drop(publisher.publish(OVERFLOW_TOPIC, notice.payload(), 0));
+            if let Some(notice) = queue.take_notice() {
+                notice.tell(&publisher);
+            }
         }
         tokio::time::sleep(interval).await;
     }

@@ -1,7 +1,7 @@
 //! The bounded queue of one subscription, which outlives its consumers; who is matched, and who
 //! consumes, is decided elsewhere.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -9,8 +9,9 @@ use octa_loader::{Overflow, Pattern};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Event;
-use super::latest::LatestStore;
+use super::held::Held;
 use super::overflow::{self, Notice};
+use super::store::Store;
 use super::subscription::{Counters, SubscriptionOptions};
 
 /// One subscription's events, between its publishers and its consumer.
@@ -19,8 +20,6 @@ pub(super) struct Queue {
     pub(super) number: u64,
     pub(super) name: Arc<str>,
     pub(super) pattern: Pattern,
-    capacity: usize,
-    overflow: Overflow,
     /// Held for a few instructions by a publisher or the consumer, never across a wake or a drop
     /// of an event.
     state: Mutex<State>,
@@ -28,14 +27,23 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct State {
+    capacity: usize,
+    overflow: Overflow,
+    /// What was given back, by its place; first of all to be taken again. It is beside the
+    /// capacity, since it was let in once.
+    returned: BTreeMap<u64, Held>,
     store: Store,
+    next_place: u64,
     /// Set only while the consumer waits, and taken by the one who wakes it: it is woken once
     /// for a burst.
     consumer: Option<Waker>,
-    /// Publishers that found no room, in order. While there are any, the store is full.
+    /// Publishers that found no room, in order. While there are any, the store has
+    /// no room.
     waiting: VecDeque<Waiting>,
     next_ticket: u64,
     closed: bool,
+    /// Nobody takes anything any more.
+    ended: bool,
     matched: u64,
     delivered: u64,
     dropped: u64,
@@ -43,12 +51,6 @@ struct State {
     told: u64,
     /// Whether a drop is to be told that has not been.
     untold: bool,
-}
-
-#[derive(Debug)]
-enum Store {
-    Fifo(VecDeque<Arc<Event>>),
-    Latest(LatestStore),
 }
 
 /// A publisher's event that waits for room. It lies here, and not with its publisher, so that
@@ -78,17 +80,11 @@ pub(super) enum Push {
 
 impl Queue {
     pub(super) fn new(number: u64, options: SubscriptionOptions) -> Self {
-        let store = match options.overflow {
-            Overflow::KeepLatest => Store::Latest(LatestStore::default()),
-            _ => Store::Fifo(VecDeque::new()),
-        };
         Self {
             number,
             name: options.name.into(),
             pattern: options.pattern,
-            capacity: options.capacity.max(1),
-            overflow: options.overflow,
-            state: Mutex::new(State::new(store)),
+            state: Mutex::new(State::new(options.capacity.max(1), options.overflow)),
         }
     }
 
@@ -99,42 +95,41 @@ impl Queue {
             return Push::Closed;
         }
         state.matched += 1;
-        if state.store.len() < self.capacity {
+        if state.has_room() {
             state.store.push(event);
             return Push::Queued(state.consumer.take());
         }
-        state.push_full(event, self.overflow)
+        state.push_full(event)
     }
 
     pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
         let mut state = self.state.lock();
-        let Some((event, publisher)) = state.pop() else {
+        let Some((held, publisher)) = state.pop() else {
             return wait(state, cx).map(|()| None);
         };
         drop(state);
         wake(publisher);
-        Poll::Ready(Some(event))
+        Poll::Ready(Some(held.event))
     }
 
-    /// Moves up to `max` events to the end of `buffer` and says how many; 0 once closed and
-    /// empty.
+    /// Hands up to `max` events to `take` and says how many; 0 once closed and empty.
     pub(super) fn poll_batch(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut Vec<Arc<Event>>,
         max: usize,
+        mut take: impl FnMut(Held),
     ) -> Poll<usize> {
         let mut state = self.state.lock();
         let mut publishers = Vec::new();
-        let before = buffer.len();
-        while buffer.len() - before < max {
-            let Some((event, publisher)) = state.pop() else {
+        let mut moved = 0;
+        while moved < max {
+            let Some((held, publisher)) = state.pop() else {
                 break;
             };
-            buffer.push(event);
+            take(held);
+            moved += 1;
             publishers.extend(publisher);
         }
-        let moved = buffer.len() - before;
         if moved == 0 && max > 0 {
             return wait(state, cx).map(|()| 0);
         }
@@ -144,9 +139,67 @@ impl Queue {
     }
 
     pub(super) fn try_next(&self) -> Option<Arc<Event>> {
-        let (event, publisher) = self.state.lock().pop()?;
+        let (held, publisher) = self.state.lock().pop()?;
         wake(publisher);
-        Some(event)
+        Some(held.event)
+    }
+
+    /// Takes back events that were not begun, or are to be tried again: they come before all
+    /// others, in their order. After the [end](Self::end) as there.
+    pub(super) fn give_back(&self, held: Vec<Held>) -> Vec<Held> {
+        let mut state = self.state.lock();
+        state.delivered -= held.len() as u64;
+        state
+            .returned
+            .extend(held.into_iter().map(|held| (held.place, held)));
+        if state.ended {
+            let (tried, dropped) = state.let_go();
+            drop(state);
+            drop(dropped);
+            return tried;
+        }
+        let consumer = state.consumer.take();
+        drop(state);
+        wake(consumer);
+        Vec::new()
+    }
+
+    /// Goes on with another capacity and policy. They are for what comes: what waits stays, also
+    /// beyond a smaller capacity, and publishers that need not wait any more have their place.
+    pub(super) fn reshape(&self, capacity: usize, overflow: Overflow) {
+        let mut state = self.state.lock();
+        state.capacity = capacity.max(1);
+        if state.overflow != overflow {
+            state.overflow = overflow;
+            state.store.reshape(overflow);
+        }
+        let publishers = state.admit();
+        drop(state);
+        wake(publishers);
+    }
+
+    /// Lets the consumer look again.
+    pub(super) fn wake_consumer(&self) {
+        let consumer = self.state.lock().consumer.take();
+        wake(consumer);
+    }
+
+    /// Drops what waits, also what is given back later; who gives back, or ends, is given what
+    /// was tried before, which counts as delivered.
+    pub(super) fn end(&self) -> Vec<Held> {
+        let mut state = self.state.lock();
+        state.ended = true;
+        let overflow = state.overflow;
+        let store = std::mem::replace(&mut state.store, Store::new(overflow));
+        state.dropped += store.len() as u64;
+        let (tried, dropped) = state.let_go();
+        drop(state);
+        drop((store, dropped));
+        tried
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.state.lock().ended
     }
 
     /// Whether the event under this ticket waits no longer: it has its place, or the queue was
@@ -190,11 +243,7 @@ impl Queue {
 
     /// Drops what is queued. For a queue whose consumer is gone.
     pub(super) fn clear(&self) {
-        let mut state = self.state.lock();
-        let store = std::mem::replace(&mut state.store, Store::Fifo(VecDeque::new()));
-        state.dropped += store.len() as u64;
-        drop(state);
-        drop(store);
+        drop(self.end());
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -203,7 +252,7 @@ impl Queue {
             matched: state.matched,
             delivered: state.delivered,
             dropped: state.dropped,
-            queued: state.store.len(),
+            queued: state.returned.len() + state.store.len(),
             waiting: state.waiting.len(),
         }
     }
@@ -211,27 +260,41 @@ impl Queue {
     /// What is to be told on the overflow topic, once.
     pub(super) fn take_notice(&self) -> Option<Notice<'_>> {
         let mut state = self.state.lock();
-        if !std::mem::take(&mut state.untold) {
-            return None;
-        }
+        let untold = std::mem::take(&mut state.untold);
+        untold.then(|| self.notice(&mut state))
+    }
+
+    /// The same for a queue that has ended: no other notice comes that would count what is left.
+    pub(super) fn take_last_notice(&self) -> Option<Notice<'_>> {
+        let mut state = self.state.lock();
+        state.untold = false;
+        (state.dropped > state.told).then(|| self.notice(&mut state))
+    }
+
+    fn notice(&self, state: &mut State) -> Notice<'_> {
         let dropped = state.dropped - state.told;
         state.told = state.dropped;
-        Some(Notice {
+        Notice {
             subscription: &self.name,
             pattern: self.pattern.as_str(),
             dropped,
-        })
+        }
     }
 }
 
 impl State {
-    fn new(store: Store) -> Self {
+    fn new(capacity: usize, overflow: Overflow) -> Self {
         Self {
-            store,
+            capacity,
+            overflow,
+            returned: BTreeMap::new(),
+            store: Store::new(overflow),
+            next_place: 0,
             consumer: None,
             waiting: VecDeque::new(),
             next_ticket: 0,
             closed: false,
+            ended: false,
             matched: 0,
             delivered: 0,
             dropped: 0,
@@ -240,10 +303,14 @@ impl State {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.store.len() < self.capacity
+    }
+
     #[cold]
-    fn push_full(&mut self, event: Arc<Event>, overflow: Overflow) -> Push {
+    fn push_full(&mut self, event: Arc<Event>) -> Push {
         let quiet = overflow::is_notice(&event);
-        let event = match overflow {
+        let event = match self.overflow {
             Overflow::DropNewest => Some(event),
             Overflow::DropOldest | Overflow::KeepLatest => self.store.displace(event),
             Overflow::BackPressure => {
@@ -271,58 +338,57 @@ impl State {
     }
 
     /// Takes the next event, and lets the first that waits for room have its place.
-    fn pop(&mut self) -> Option<(Arc<Event>, Option<Waker>)> {
+    fn pop(&mut self) -> Option<(Held, Option<Waker>)> {
+        if let Some((_, held)) = self.returned.pop_first() {
+            self.delivered += 1;
+            return Some((held, None));
+        }
         let event = self.store.pop()?;
         self.delivered += 1;
-        let publisher = self.waiting.pop_front().and_then(|waiting| {
+        let place = self.next_place;
+        self.next_place += 1;
+        let publisher = if self.has_room() {
+            self.waiting.pop_front().and_then(|waiting| {
+                self.store.push(waiting.event);
+                waiting.publisher
+            })
+        } else {
+            None
+        };
+        let held = Held {
+            event,
+            attempt: 0,
+            place,
+        };
+        Some((held, publisher))
+    }
+
+    /// Lets in what waits and need not, after the capacity or the policy has changed.
+    fn admit(&mut self) -> Vec<Waker> {
+        let mut publishers = Vec::new();
+        while self.has_room() || self.overflow != Overflow::BackPressure {
+            let Some(waiting) = self.waiting.pop_front() else {
+                break;
+            };
             self.store.push(waiting.event);
-            waiting.publisher
-        });
-        Some((event, publisher))
+            publishers.extend(waiting.publisher);
+        }
+        publishers
+    }
+
+    /// Takes out what was given back: what was tried before, and the rest, which is dropped.
+    fn let_go(&mut self) -> (Vec<Held>, Vec<Held>) {
+        let returned = std::mem::take(&mut self.returned).into_values();
+        let (tried, rest): (Vec<_>, Vec<_>) = returned.partition(|held| held.attempt > 0);
+        self.delivered += tried.len() as u64;
+        self.dropped += rest.len() as u64;
+        (tried, rest)
     }
 
     fn find_waiting(&self, ticket: u64) -> Option<usize> {
         self.waiting
             .binary_search_by_key(&ticket, |waiting| waiting.ticket)
             .ok()
-    }
-}
-
-impl Store {
-    fn len(&self) -> usize {
-        match self {
-            Self::Fifo(events) => events.len(),
-            Self::Latest(events) => events.len(),
-        }
-    }
-
-    fn push(&mut self, event: Arc<Event>) {
-        match self {
-            Self::Fifo(events) => events.push_back(event),
-            Self::Latest(events) => events.push(event),
-        }
-    }
-
-    fn pop(&mut self) -> Option<Arc<Event>> {
-        match self {
-            Self::Fifo(events) => events.pop_front(),
-            Self::Latest(events) => events.pop(),
-        }
-    }
-
-    /// Takes an event into the full store and gives back the one that makes room for it.
-    fn displace(&mut self, event: Arc<Event>) -> Option<Arc<Event>> {
-        match self {
-            Self::Fifo(events) => {
-                let oldest = events.pop_front();
-                events.push_back(event);
-                oldest
-            }
-            Self::Latest(events) => {
-                events.push(event);
-                events.evict()
-            }
-        }
     }
 }
 

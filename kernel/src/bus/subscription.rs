@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 
 use octa_loader::{Overflow, Pattern};
 
-use super::Event;
+use super::held::Held;
 use super::hub::Hub;
 use super::queue::Queue;
+use super::{Event, Publisher};
 
 /// What to subscribe to, and how.
 #[derive(Debug, Clone)]
@@ -145,7 +146,55 @@ impl Subscription {
         buffer: &mut Vec<Arc<Event>>,
         max: usize,
     ) -> Poll<usize> {
-        self.handle.queue.poll_batch(cx, buffer, max)
+        let queue = &self.handle.queue;
+        queue.poll_batch(cx, max, |held| buffer.push(held.event))
+    }
+
+    /// Takes events that may be [given back](Self::give_back). For consumers that take turns;
+    /// one may wait at a time.
+    pub(crate) fn poll_held(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<Held>,
+        max: usize,
+    ) -> Poll<usize> {
+        let queue = &self.handle.queue;
+        queue.poll_batch(cx, max, |held| buffer.push(held))
+    }
+
+    /// Gives events back: they are the next to be taken, in the order they were taken first.
+    /// After the [end](Self::end) what was tried before comes back, and the rest is dropped.
+    pub(crate) fn give_back(&self, held: Vec<Held>) -> Vec<Held> {
+        self.handle.queue.give_back(held)
+    }
+
+    /// Goes on with another capacity and overflow policy. They are for what comes: what waits
+    /// stays, also beyond a smaller capacity.
+    pub(crate) fn reshape(&self, capacity: usize, overflow: Overflow) {
+        self.handle.queue.reshape(capacity, overflow);
+    }
+
+    /// Wakes a consumer that waits, to look at something else than the queue.
+    pub(crate) fn wake(&self) {
+        self.handle.queue.wake_consumer();
+    }
+
+    /// Closes it and drops what waits; answers what was tried before and given back.
+    pub(crate) fn end(&self) -> Vec<Held> {
+        self.close();
+        self.handle.queue.end()
+    }
+
+    /// Whether what is given back is dropped.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.handle.queue.is_ended()
+    }
+
+    /// Tells what was dropped up to its [end](Self::end).
+    pub(crate) fn tell_last(&self, publisher: &Publisher) {
+        if let Some(notice) = self.handle.queue.take_last_notice() {
+            notice.tell(publisher);
+        }
     }
 
     /// What the subscription has done so far.

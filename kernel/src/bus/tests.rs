@@ -9,6 +9,7 @@ use octa_plugin_api::Payload;
 
 use super::*;
 
+mod held;
 mod model;
 mod threads;
 

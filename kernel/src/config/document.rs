@@ -115,6 +115,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A number of things, zero included.
+    pub(super) fn count(&self) -> Result<usize, ConfigError> {
+        let expected = "a whole number, zero or more";
+        let DeValue::Integer(number) = self.value.get_ref() else {
+            return Err(self.mismatch(expected));
+        };
+        usize::from_str_radix(number.as_str(), number.radix()).map_err(|_| self.mismatch(expected))
+    }
+
     pub(super) fn text(&self, expected: &str) -> Result<&'a str, ConfigError> {
         match self.value.get_ref() {
             DeValue::String(text) => Ok(text),

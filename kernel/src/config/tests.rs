@@ -10,6 +10,10 @@ const FULL: &str = r#"
 [kernel]
 start_deadline = "250ms"
 stop_deadline = "2m"
+probation = "1s"
+watch = false
+removed = "keep"
+kept_generations = 3
 
 [storage]
 adapter = "memory"
@@ -79,6 +83,10 @@ fn everything_is_read() {
     let config = Config::parse(FULL, "octa.toml").unwrap();
     assert_eq!(config.kernel.start_deadline, Duration::from_millis(250));
     assert_eq!(config.kernel.stop_deadline, Duration::from_secs(120));
+    assert_eq!(config.kernel.probation, Duration::from_secs(1));
+    assert!(!config.kernel.watch);
+    assert_eq!(config.kernel.removed, Removed::Keep);
+    assert_eq!(config.kernel.kept_generations, 3);
     assert_eq!(config.storage.adapter, StorageKind::Memory);
     let automation = config.plugin("automation");
     assert!(!automation.enabled);
@@ -107,7 +115,8 @@ fn each_mistake_is_told_with_its_place() {
         (
             "[kernel]\nstart_dedline = \"1s\"",
             "octa.toml:2:1: `kernel.start_dedline` is an unknown key, \
-             expected `start_deadline`, `stop_deadline` or `call_deadline`\n\
+             expected `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, \
+             `removed` or `kept_generations`\n\
              did you mean `start_deadline`?",
         ),
         (

@@ -9,6 +9,10 @@ use crate::{
     storage::{Invalid, StorageError},
 };
 
+/// What helps who does something too early.
+pub(super) const LATER: &str =
+    "do it in a task (`ctx.spawn`) or in a handler: they run once this generation has taken over";
+
 fn with_hint(error: Error, hint: Option<String>) -> Error {
     match hint {
         Some(hint) => error.with_hint(hint),
@@ -52,4 +56,24 @@ pub(super) fn storage(error: StorageError) -> Error {
         message = format!("{message}: {cause}");
     }
     with_hint(Error::new(kind, message), error.hint())
+}
+
+/// The error of a generation that does what could not be undone if it failed to take over.
+#[cold]
+pub(super) fn too_early(plugin: &str, what: &str) -> Error {
+    let message = format!("plugin `{plugin}` has not taken over yet and may not {what}");
+    Error::new(ErrorKind::Unavailable, message).with_hint(LATER)
+}
+
+/// The error of a generation that failed to take over.
+#[cold]
+pub(super) fn failed_trial(plugin: &str) -> Error {
+    let message = format!("this generation of plugin `{plugin}` has failed and will not take over");
+    Error::new(ErrorKind::PluginGone, message)
+}
+
+/// The error of an instance that has ended.
+#[cold]
+pub(super) fn gone(plugin: &str) -> Error {
+    Error::new(ErrorKind::PluginGone, format!("plugin `{plugin}` is gone"))
 }

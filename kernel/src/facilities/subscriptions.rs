@@ -1,12 +1,10 @@
 //! Subscriptions that an instance makes while it runs, by number.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
 use octa_loader::{Outcome, Pattern, Submitted};
@@ -23,57 +21,180 @@ const CAPACITY: usize = 1024;
 /// The subscriptions of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// Each is locked by itself while it is polled.
-    table: Mutex<HashMap<u64, Arc<Mutex<Subscription>>>>,
-    /// Numbers are never used again, also after [`clear`](Self::clear).
-    last: AtomicU64,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// In the order they were made in.
+    inboxes: BTreeMap<u64, Arc<Inbox>>,
+    /// Numbers are never used again, also after [`clear`](Subscriptions::clear).
+    last: u64,
+    /// No more are taken.
+    ended: bool,
+}
+
+/// The plugin's end of a subscription.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    number: u64,
+    pattern: Pattern,
+    capacity: usize,
+    /// Locked by who receives while that looks for an event.
+    state: Mutex<Inside>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    queue: Queue,
+    /// Who waits, to be told when another queue takes the place of this one.
+    waiting: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Queue {
+    /// Nothing is subscribed to yet.
+    Awaited,
+    Open(Subscription),
+    Ended,
 }
 
 impl Subscriptions {
-    /// Subscribes; answers the number.
-    pub(super) fn begin(
+    /// Gives a number to a subscription that is to be opened.
+    ///
+    /// # Errors
+    ///
+    /// If the pattern is not valid, or the instance has ended.
+    pub(super) fn enter(
         &self,
-        bus: &Bus,
         plugin: &str,
         pattern: &str,
         capacity: u64,
-    ) -> Result<u64, Error> {
+    ) -> Result<Arc<Inbox>, Error> {
         let pattern: Pattern = pattern.parse().map_err(errors::name)?;
         let capacity = match usize::try_from(capacity) {
             Ok(0) | Err(_) => CAPACITY,
             Ok(wanted) => wanted.min(1 << 20),
         };
-        let options = SubscriptionOptions::new(plugin, pattern).capacity(capacity);
-        let subscription = Arc::new(Mutex::new(bus.subscribe(options)));
-        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.table.lock().insert(number, subscription);
-        Ok(number)
+        let mut table = self.table.lock();
+        if table.ended {
+            return Err(errors::gone(plugin));
+        }
+        table.last += 1;
+        let inbox = Arc::new(Inbox {
+            number: table.last,
+            pattern,
+            capacity,
+            state: Mutex::new(Inside {
+                queue: Queue::Awaited,
+                waiting: None,
+            }),
+        });
+        table.inboxes.insert(inbox.number, inbox.clone());
+        Ok(inbox)
     }
 
     /// Waits for the next event of a subscription.
     pub(super) fn next(&self, number: u64) -> Result<Submitted, Error> {
-        let found = self.table.lock().get(&number).cloned();
-        let subscription = found.ok_or_else(|| ended(number))?;
+        let found = self.table.lock().inboxes.get(&number).cloned();
+        let inbox = found.ok_or_else(|| ended(number))?;
         Ok(Submitted::New(Box::pin(async move {
-            let event = poll_fn(|cx| subscription.lock().poll_recv(cx)).await;
+            let event = poll_fn(|cx| inbox.poll_next(cx)).await;
             event.map_or_else(|| ended(number).into(), |event| outcome(&event))
         })))
     }
 
     /// Ends a subscription, if there is one of this number.
     pub(super) fn end(&self, number: u64) -> Outcome {
-        let ended = self.table.lock().remove(&number);
-        if let Some(subscription) = &ended {
-            subscription.lock().close();
+        let ended = self.table.lock().inboxes.remove(&number);
+        if let Some(inbox) = &ended {
+            drop(inbox.end());
         }
         Outcome::ok(u64::from(ended.is_some()), Payload::empty())
     }
 
-    /// Ends all.
-    pub(super) fn clear(&self) {
-        for (_, subscription) in std::mem::take(&mut *self.table.lock()) {
-            subscription.lock().close();
+    /// Ends the oldest subscription to a pattern and gives away its queue, with what lies there.
+    pub(super) fn give_up(&self, pattern: &Pattern) -> Option<Subscription> {
+        let mut table = self.table.lock();
+        let mut inboxes = table.inboxes.values();
+        let number = inboxes.find(|inbox| inbox.pattern == *pattern)?.number;
+        let inbox = table.inboxes.remove(&number)?;
+        drop(table);
+        inbox.end()
+    }
+
+    /// Ends all; those to come as well if it is for good.
+    pub(super) fn clear(&self, for_good: bool) {
+        let mut table = self.table.lock();
+        table.ended |= for_good;
+        let inboxes = std::mem::take(&mut table.inboxes);
+        drop(table);
+        for inbox in inboxes.into_values() {
+            drop(inbox.end());
         }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.table.lock().inboxes.len()
+    }
+}
+
+impl Inbox {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state.lock().queue, Queue::Ended)
+    }
+
+    /// Opens it, with a queue that was another's or a new one, unless it has ended meanwhile.
+    pub(super) fn open(&self, inherited: Option<Subscription>, bus: &Bus, plugin: &str) {
+        let subscription = inherited.unwrap_or_else(|| {
+            let options = SubscriptionOptions::new(plugin, self.pattern.clone());
+            bus.subscribe(options.capacity(self.capacity))
+        });
+        let mut state = self.state.lock();
+        if matches!(state.queue, Queue::Ended) {
+            drop(state);
+            return drop(subscription);
+        }
+        state.queue = Queue::Open(subscription);
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes the queue out, and tells who waits.
+    fn end(&self) -> Option<Subscription> {
+        let mut state = self.state.lock();
+        let queue = std::mem::replace(&mut state.queue, Queue::Ended);
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+        match queue {
+            Queue::Open(subscription) => Some(subscription),
+            Queue::Awaited | Queue::Ended => None,
+        }
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
+        let mut state = self.state.lock();
+        let polled = match &mut state.queue {
+            Queue::Awaited => Poll::Pending,
+            Queue::Open(subscription) => subscription.poll_recv(cx),
+            Queue::Ended => Poll::Ready(None),
+        };
+        if polled.is_pending() {
+            let previous = state.waiting.replace(cx.waker().clone());
+            drop(state);
+            drop(previous);
+        }
+        polled
     }
 }
 

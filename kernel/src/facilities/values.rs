@@ -11,6 +11,28 @@ use crate::{
     storage::{Batch, Expect, Page, Query, Record, Storage},
 };
 
+/// What an operation would change, in words; nothing if it only reads.
+pub(super) fn written(request: &Request<'_>) -> Option<String> {
+    let (namespace, key) = (request.target, request.key);
+    match request.operation {
+        operation::STATE_GET
+        | operation::STATE_LIST
+        | operation::STORAGE_GET
+        | operation::STORAGE_LIST => None,
+        operation::STORAGE_BATCH => {
+            // One that cannot be read is refused for that.
+            let writes: Vec<WriteIn> = request.payload.parse().ok()?;
+            let (first, others) = writes.split_first()?;
+            let first = format!("`{namespace}/{}`", first.key);
+            Some(match others.len() {
+                0 => first,
+                more => format!("{first} and {more} more"),
+            })
+        }
+        _ => Some(format!("`{namespace}/{key}`")),
+    }
+}
+
 /// Does an operation on the state.
 pub(super) fn state(state: &State, request: &Request<'_>) -> Result<Outcome, Error> {
     let (namespace, key) = (request.target, request.key);

@@ -57,11 +57,13 @@ impl Manager {
 
     fn next_step(&self, name: &str, record: &Record, plan: &Plan, running: &Plan) -> Option<Step> {
         let started = record.state == State::Started;
+        if record.arrived.is_some() && record.live.is_some() && !started {
+            // What has arrived takes its place.
+            return Some(Step::Close);
+        }
         match record.wanted {
             Wanted::Discovered => None,
-            Wanted::Started if record.has_failed() => {
-                record.instance.is_some().then_some(Step::Close)
-            }
+            Wanted::Started if record.has_failed() => record.live.is_some().then_some(Step::Close),
             Wanted::Started => {
                 let blockers = plan.blockers(name);
                 match (blockers.is_empty(), started) {
@@ -74,15 +76,15 @@ impl Manager {
             Wanted::Stopped | Wanted::Loaded | Wanted::Unloaded if started => {
                 self.toward_stop(name, running)
             }
-            Wanted::Loaded if record.instance.is_none() && !record.has_failed() => Some(Step::Open),
-            Wanted::Unloaded if record.instance.is_some() => Some(Step::Close),
+            Wanted::Loaded if record.live.is_none() && !record.has_failed() => Some(Step::Open),
+            Wanted::Unloaded if record.live.is_some() => Some(Step::Close),
             Wanted::Stopped | Wanted::Loaded | Wanted::Unloaded => None,
         }
     }
 
     /// Opens at once; starts when all that it starts after are there.
     fn toward_start(&self, name: &str, record: &Record, plan: &Plan) -> Option<Step> {
-        if record.instance.is_none() {
+        if record.live.is_none() {
             return Some(Step::Open);
         }
         let there = |other: &&str| self.records[*other].state == State::Started;
@@ -103,19 +105,22 @@ impl Manager {
 /// What runs, or is on its way to or from there.
 fn running(record: &Record) -> Option<Member> {
     let there = record.state == State::Started
-        || matches!(record.busy, Some(Doing::Starting | Doing::Stopping));
+        || matches!(
+            record.busy,
+            Some(Doing::Starting | Doing::Stopping | Doing::Reloading)
+        );
     there.then(|| Member::new(&record.manifest, Standing::Ready))
 }
 
 fn block(record: &Record, blockers: &[Blocker]) -> Option<Step> {
-    let problems: Vec<Problem> = if record.held.is_empty() {
+    let problems: Vec<Problem> = if record.settled.held.is_empty() {
         let texts: BTreeSet<_> = blockers.iter().map(|b| (b.to_string(), b.hint())).collect();
         texts
             .into_iter()
             .map(|(text, hint)| Problem::new("blocked", text, hint))
             .collect()
     } else {
-        record.held.clone()
+        record.settled.held.clone()
     };
     let same = record.state == State::Blocked && record.problems == problems;
     (!same).then_some(Step::Block(problems))

@@ -2,43 +2,62 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use octa_loader::{Inspection, Instance, Manifest};
+use octa_loader::{ContentHash, Inspection, Manifest};
 
+use super::{
+    Waiter,
+    live::{Doors, Live},
+    make::Ingredients,
+};
 use crate::{
     bus::SubscriptionHandle,
     config::Allow,
-    facilities::Facilities,
     lifecycle::State,
     linked::Linked,
     plan::{Member, Standing},
-    services::Health,
-    status::{PluginStatus, Problem, SubscriptionStatus},
+    reload::RetiredStatus,
+    status::{Ledger, PluginStatus, Problem, SubscriptionStatus},
 };
 
 /// One plugin.
 pub(super) struct Record {
+    /// Its file in the plugin directory.
+    pub(super) file: Option<PathBuf>,
+    /// What is run, or would be: what is in the file, or the kernel's copy of what ran before.
     pub(super) source: Source,
     pub(super) manifest: Arc<Manifest>,
-    /// Whether the configuration lets it run.
-    pub(super) enabled: bool,
-    pub(super) allow: Allow,
-    /// Its configuration, as JSON with the secrets in it.
-    pub(super) config: serde_json::Value,
-    /// What of its permissions or configuration keeps it from running.
-    pub(super) held: Vec<Problem>,
+    pub(super) settled: Settled,
     pub(super) wanted: Wanted,
     pub(super) state: State,
     pub(super) since: Duration,
     /// Why it is not where it is wanted.
     pub(super) problems: Vec<Problem>,
+    /// Why a newer build does not serve.
+    pub(super) waiting: Vec<Problem>,
     /// What is being done with it now.
     pub(super) busy: Option<Doing>,
-    pub(super) instance: Option<Instance>,
-    pub(super) facilities: Option<Arc<Facilities>>,
-    pub(super) subscriptions: Vec<SubscriptionHandle>,
-    pub(super) health: Option<Arc<Health>>,
-    /// Asks for the health, until it is dropped.
-    pub(super) following: Option<async_task::Task<()>>,
+    pub(super) live: Option<Arc<Live>>,
+    pub(super) doors: Doors,
+    /// How many generations there were.
+    pub(super) generations: u64,
+    /// What lies in its file now, to be taken up when it is not busy.
+    pub(super) arrived: Option<Box<Inspection>>,
+    /// Its file is gone: so is the plugin, when it is unloaded.
+    pub(super) is_removed: bool,
+    /// Who asked for the reload that is under way.
+    pub(super) asked: Option<Waiter>,
+}
+
+/// What the configuration makes of a manifest.
+#[derive(Clone)]
+pub(super) struct Settled {
+    /// Whether it lets the plugin run.
+    pub(super) enabled: bool,
+    pub(super) allow: Allow,
+    /// The plugin's configuration, as JSON with the secrets in it.
+    pub(super) config: serde_json::Value,
+    /// What of its permissions or configuration keeps it from running.
+    pub(super) held: Vec<Problem>,
 }
 
 /// Where a plugin comes from.
@@ -64,11 +83,46 @@ pub(super) enum Wanted {
 pub(super) enum Doing {
     Opening,
     Starting,
+    Reloading,
     Stopping,
     Closing,
 }
 
+impl Source {
+    pub(super) fn hash(&self) -> Option<ContentHash> {
+        match self {
+            Self::File(inspection) => Some(inspection.hash),
+            Self::Linked(_) => None,
+        }
+    }
+}
+
 impl Record {
+    pub(super) fn new(source: Source, manifest: Arc<Manifest>, settled: Settled) -> Self {
+        let file = match &source {
+            Source::File(inspection) => Some(inspection.path.clone()),
+            Source::Linked(_) => None,
+        };
+        Self {
+            file,
+            source,
+            manifest,
+            settled,
+            wanted: Wanted::Discovered,
+            state: State::Discovered,
+            since: Duration::ZERO,
+            problems: Vec::new(),
+            waiting: Vec::new(),
+            busy: None,
+            live: None,
+            doors: Doors::default(),
+            generations: 0,
+            arrived: None,
+            is_removed: false,
+            asked: None,
+        }
+    }
+
     pub(super) fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;
         if self.state == State::Failed && matches!(wanted, Wanted::Started | Wanted::Loaded) {
@@ -82,20 +136,13 @@ impl Record {
         matches!(self.state, State::Failed | State::Quarantined) && !self.problems.is_empty()
     }
 
-    pub(super) fn path(&self) -> Option<&PathBuf> {
-        match &self.source {
-            Source::File(inspection) => Some(&inspection.path),
-            Source::Linked(_) => None,
-        }
-    }
-
     /// Where it stands, its dependencies aside.
     pub(super) fn member(&self) -> Member {
         let standing = if self.has_failed() {
             Standing::Failed
         } else if self.wanted != Wanted::Started {
             Standing::Disabled
-        } else if !self.held.is_empty() {
+        } else if !self.settled.held.is_empty() {
             Standing::Held
         } else {
             Standing::Ready
@@ -103,33 +150,47 @@ impl Record {
         Member::new(&self.manifest, standing)
     }
 
+    /// What the next generation is made from.
+    pub(super) fn ingredients(&self) -> Ingredients {
+        Ingredients {
+            source: self.source.clone(),
+            manifest: self.manifest.clone(),
+            allow: self.settled.allow.clone(),
+            config: self.settled.config.clone(),
+        }
+    }
+
+    /// The number of the next generation.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.generations += 1;
+        self.generations
+    }
+
     /// How it is seen from outside.
-    pub(super) fn seen(&self) -> Seen {
-        let hash = match &self.source {
-            Source::File(inspection) => Some(inspection.hash.to_string()),
-            Source::Linked(_) => None,
-        };
+    pub(super) fn seen(&self, retired: Vec<RetiredStatus>) -> Seen {
         let capabilities = self.manifest.capabilities.iter();
         let status = PluginStatus {
             name: self.manifest.name.clone(),
             version: self.manifest.version.to_string(),
             state: self.state,
             description: self.manifest.description.clone(),
-            path: self.path().cloned(),
-            hash,
-            since: u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX),
+            path: self.file.clone(),
+            hash: self.source.hash().map(|hash| hash.to_string()),
+            since: crate::reload::nanos(self.since),
             problems: self.problems.clone(),
             capabilities: capabilities.map(|c| c.name.clone()).collect(),
             health: None,
             subscriptions: Vec::new(),
             unfinished: 0,
+            ledger: Ledger::default(),
+            generation: self.live.as_ref().map(|live| live.status()),
+            retired,
+            waiting: self.waiting.clone(),
         };
-        let health = self.health.clone();
         Seen {
             status,
-            health: health.filter(|_| self.state == State::Started),
-            subscriptions: self.subscriptions.clone(),
-            instance: self.instance.clone(),
+            subscriptions: self.doors.subscriptions(),
+            live: self.live.clone(),
         }
     }
 }
@@ -138,18 +199,20 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct Seen {
     status: PluginStatus,
-    health: Option<Arc<Health>>,
     subscriptions: Vec<SubscriptionHandle>,
-    instance: Option<Instance>,
+    live: Option<Arc<Live>>,
 }
 
 impl Seen {
     /// Its status with the numbers of now.
     pub(crate) fn status(&self) -> PluginStatus {
+        let live = self.live.as_ref();
+        let ledger = live.map(|live| live.ledger()).unwrap_or_default();
         PluginStatus {
-            health: self.health.as_ref().map(|health| health.get()),
+            health: live.and_then(|live| live.health()),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
-            unfinished: self.instance.as_ref().map_or(0, Instance::unfinished),
+            unfinished: ledger.work,
+            ledger,
             ..self.status.clone()
         }
     }

@@ -7,18 +7,18 @@ use std::{
 };
 
 use octa_loader::{
-    DiscoverError, FileRules, HostFacts, InspectError, Inspection, Manifest, Placement, Refusal,
-    discover, inspect,
+    DiscoverError, HostFacts, InspectError, Inspection, Manifest, Placement, Refusal, discover,
+    inspect,
 };
 use thiserror::Error;
 
 use super::{
     Core, Manager,
-    record::{Record, Source, Wanted},
+    record::{Record, Settled, Source, Wanted},
+    remember::choose,
 };
 use crate::{
     authorize::review,
-    lifecycle::State,
     status::{Problem, RejectedFile},
 };
 
@@ -54,12 +54,12 @@ impl Manager {
         let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
         for linked in self.core.linked.clone() {
             let manifest = linked.manifest().clone();
-            self.take_in(manifest, Source::Linked(linked));
+            self.take_in(manifest, Source::Linked(linked), None);
         }
         for (path, result) in files {
             match result {
-                Ok(inspection) => self.take_in_file(inspection, &mut seen),
-                Err(problem) => self.reject(path, problem),
+                Ok(found) => self.take_in_file(path, found, &mut seen),
+                Err(rejection) => self.reject(path, rejection.into_problem()),
             }
         }
         self.rejected
@@ -69,48 +69,92 @@ impl Manager {
         Ok(())
     }
 
-    fn take_in_file(&mut self, inspection: Inspection, seen: &mut BTreeMap<String, PathBuf>) {
-        let manifest = Arc::new(inspection.manifest.clone());
-        let path = inspection.path.clone();
-        if let Some(first) = seen.get(&manifest.name) {
-            let message = format!(
-                "file `{}` and file `{}` both hold a plugin named `{}`; the first one is used",
-                first.display(),
-                path.display(),
-                manifest.name,
-            );
-            let hint = "remove one of them".to_owned();
-            return self.reject(path, Problem::new("conflict", message, Some(hint)));
+    fn take_in_file(
+        &mut self,
+        path: PathBuf,
+        (found, instead_of): Found,
+        seen: &mut BTreeMap<String, PathBuf>,
+    ) {
+        let name = found.manifest.name.clone();
+        if let Some(first) = seen.get(&name) {
+            return self.reject(path.clone(), conflict(first, &path, &name));
         }
-        seen.insert(manifest.name.clone(), path);
-        self.take_in(manifest, Source::File(Box::new(inspection)));
+        seen.insert(name.clone(), path.clone());
+        let manifest = Arc::new(found.manifest.clone());
+        self.take_in(manifest, Source::File(Box::new(found)), Some(path));
+        if let (Some(problem), Some(record)) = (instead_of, self.records.get_mut(&name))
+            && record.live.is_none()
+            && record.waiting.first() != Some(&problem)
+        {
+            log::warn!("plugin `{name}`: {}", super::with_hint(&problem));
+            record.waiting = vec![problem];
+        }
     }
 
     fn reject(&mut self, path: PathBuf, problem: Problem) {
         self.rejected.push(RejectedFile { path, problem });
     }
 
-    fn take_in(&mut self, manifest: Arc<Manifest>, source: Source) {
+    /// Rejects a file that has changed, and tells it.
+    pub(super) fn reject_now(&mut self, path: PathBuf, problem: Problem) {
+        self.rejected.retain(|it| it.path != path);
+        let file = RejectedFile { path, problem };
+        tell(&file);
+        self.rejected.push(file);
+    }
+
+    pub(super) fn conflict(&mut self, first: &Path, second: Inspection) {
+        let problem = conflict(first, &second.path, &second.manifest.name);
+        self.reject_now(second.path, problem);
+    }
+
+    /// Takes in what has arrived while the plugins run, and starts it where it is wanted.
+    pub(super) fn arrive(&mut self, found: Inspection, file: Option<PathBuf>) {
+        let manifest = Arc::new(found.manifest.clone());
+        let name = manifest.name.clone();
+        let file = file.unwrap_or_else(|| found.path.clone());
+        self.take_in(manifest, Source::File(Box::new(found)), Some(file));
+        let is_running = self.is_running;
+        if let Some(record) = self.records.get_mut(&name)
+            && record.wanted == Wanted::Discovered
+            && record.settled.enabled
+            && is_running
+        {
+            record.want(Wanted::Started);
+        }
+    }
+
+    fn take_in(&mut self, manifest: Arc<Manifest>, source: Source, file: Option<PathBuf>) {
         let name = manifest.name.clone();
         if let Some(known) = self.records.get(&name)
-            && (known.instance.is_some() || known.busy.is_some())
+            && (known.live.is_some() || known.busy.is_some())
         {
             return;
         }
         self.core.commons.services.announce(&manifest);
-        let mut record = self.record(manifest, source);
+        let settled = self.settle(&manifest);
+        let mut record = Record::new(source, manifest, settled);
+        record.file = file;
+        record.since = self.core.commons.clock.wall();
         if let Some(known) = self.records.remove(&name) {
+            let is_same = known.source.hash() == record.source.hash();
             record.state = known.state;
             record.wanted = known.wanted;
-            record.since = known.since;
-            record.problems = known.problems;
+            record.waiting = known.waiting;
+            record.doors = known.doors;
+            record.generations = known.generations;
+            if is_same {
+                record.since = known.since;
+                record.problems = known.problems;
+            }
         }
         self.records.insert(name, record);
     }
 
-    fn record(&self, manifest: Arc<Manifest>, source: Source) -> Record {
-        let plugin = self.core.config.plugin(&manifest.name);
-        let mut held: Vec<Problem> = review(&manifest, &plugin.allow)
+    /// What the configuration makes of a manifest.
+    pub(super) fn settle(&self, manifest: &Manifest) -> Settled {
+        let plugin = self.core.config.load().plugin(&manifest.name);
+        let mut held: Vec<Problem> = review(manifest, &plugin.allow)
             .into_iter()
             .map(|denied| Problem::from_error("denied", &denied, denied.hint()))
             .collect();
@@ -126,26 +170,31 @@ impl Manager {
                 serde_json::Value::Null
             }
         };
-        held.extend(misplaced(&manifest));
-        Record {
-            source,
-            manifest,
+        held.extend(misplaced(manifest));
+        Settled {
             enabled: plugin.enabled,
             allow: plugin.allow,
             config,
             held,
-            wanted: Wanted::Discovered,
-            state: State::Discovered,
-            since: self.core.commons.clock.wall(),
-            problems: Vec::new(),
-            busy: None,
-            instance: None,
-            facilities: None,
-            subscriptions: Vec::new(),
-            health: None,
-            following: None,
         }
     }
+
+    /// Looks into a file of the plugin directory.
+    pub(super) async fn inspect(&self, path: PathBuf) -> Result<Inspection, Problem> {
+        let core = self.core.clone();
+        let looked = self.core.spare.run(move || accept(&path, &core));
+        let lost = |_| Problem::new("internal", "looking into a file ended its thread", None);
+        looked.await.map_err(lost)?.map_err(Rejection::into_problem)
+    }
+}
+
+fn conflict(first: &Path, second: &Path, name: &str) -> Problem {
+    let message = format!(
+        "file `{}` and file `{}` both hold a plugin named `{name}`; the first one is used",
+        first.display(),
+        second.display(),
+    );
+    Problem::new("conflict", message, Some("remove one of them".to_owned()))
 }
 
 /// A plugin that does not want to live where this kernel can have it.
@@ -181,40 +230,65 @@ fn reserved(path: &Path, manifest: &Manifest) -> Result<(), Problem> {
 
 /// Writes into the log what is wrong with a file.
 fn tell(file: &RejectedFile) {
-    let hint = file.problem.hint.as_ref();
-    let hint = hint
-        .map(|hint| format!(" (hint: {hint})"))
-        .unwrap_or_default();
-    log::warn!("{}{hint}", file.problem.message);
+    log::warn!("{}", super::with_hint(&file.problem));
 }
 
-type Scanned = Vec<(PathBuf, Result<Inspection, Problem>)>;
+/// What is to run of a file, and why it is not what the file holds.
+type Found = (Inspection, Option<Problem>);
+
+type Scanned = Vec<(PathBuf, Result<Found, Rejection>)>;
+
+/// Why a file is not accepted.
+pub(super) enum Rejection {
+    /// It is being written, perhaps: whoever watches looks again.
+    Incomplete(Problem),
+    Problem(Problem),
+}
+
+impl Rejection {
+    pub(super) fn into_problem(self) -> Problem {
+        match self {
+            Self::Incomplete(problem) | Self::Problem(problem) => problem,
+        }
+    }
+}
 
 fn scan_files(core: &Core) -> Result<Scanned, DiscoverError> {
     let Some(directory) = &core.directory else {
         return Ok(Vec::new());
     };
     let files = discover(directory)?;
-    Ok(files
-        .into_iter()
-        .map(|path| (path.clone(), accept(&path, core.rules)))
-        .collect())
+    let found = |path: PathBuf| {
+        let accepted = accept(&path, core);
+        (
+            path,
+            accepted.map(|found| choose(core.store.as_deref(), found)),
+        )
+    };
+    Ok(files.into_iter().map(found).collect())
 }
 
 /// Looks into a file and decides whether it may run in this process.
-fn accept(path: &Path, rules: FileRules) -> Result<Inspection, Problem> {
-    let rejected = |error: &InspectError| Problem::from_error("rejected", error, error.hint());
-    let inspection = inspect(path, rules).map_err(|error| rejected(&error))?;
+pub(super) fn accept(path: &Path, core: &Core) -> Result<Inspection, Rejection> {
+    let rejected = |error: InspectError| {
+        let problem = Problem::from_error("rejected", &error, error.hint());
+        if error.is_incomplete() {
+            Rejection::Incomplete(problem)
+        } else {
+            Rejection::Problem(problem)
+        }
+    };
+    let inspection = inspect(path, core.rules).map_err(rejected)?;
     let verdict = inspection.verdict(&HostFacts::in_process(octa_loader::ABI_MAJOR));
     verdict.map_err(|refusal| {
         let problem = Problem::from_error("rejected", &refusal, refusal.hint());
         if matches!(refusal, Refusal::OtherMachine { .. }) {
             // It names the file already.
-            return problem;
+            return Rejection::Problem(problem);
         }
         let message = format!("file `{}`: {}", path.display(), problem.message);
-        Problem { message, ..problem }
+        Rejection::Problem(Problem { message, ..problem })
     })?;
-    reserved(path, &inspection.manifest)?;
+    reserved(path, &inspection.manifest).map_err(Rejection::Problem)?;
     Ok(inspection)
 }

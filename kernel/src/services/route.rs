@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     fmt,
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,9 +13,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use octa_loader::{Capability, Instance};
+use tokio::sync::{Notify, futures::OwnedNotified};
 
 use super::{
-    Health,
+    Health, Intake, Probation,
     chain::{DIGITS, digits},
 };
 
@@ -28,8 +30,27 @@ pub(crate) struct Route {
     digits: [u8; DIGITS],
     /// The digits as text: a chain of this one call.
     chain: Box<str>,
-    providers: ArcSwap<Vec<Provider>>,
+    providers: ArcSwap<Providers>,
+    changed: Arc<Notify>,
     turns: [Turn; SHARDS],
+}
+
+/// Who offers a capability at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Providers {
+    present: Vec<Provider>,
+    /// Plugins that offered it when they were taken away with their intake paused: as long as it
+    /// is, they are expected back.
+    away: Vec<Away>,
+}
+
+/// What is left of a provider that is expected back.
+#[derive(Debug, Clone)]
+struct Away {
+    plugin: Arc<str>,
+    intake: Intake,
+    deadline: Option<Duration>,
+    idempotent: bool,
 }
 
 /// A counter on a cache line of its own, or two where lines are fetched in pairs.
@@ -45,34 +66,55 @@ pub(crate) struct Provider {
     pub(crate) handler: u32,
     pub(crate) blocking: bool,
     pub(crate) deadline: Option<Duration>,
-    health: Arc<Health>,
+    /// Whether calling it twice does what calling it once does.
+    pub(crate) idempotent: bool,
+    pub(super) intake: Intake,
+    /// While its generation is new.
+    pub(super) probation: Option<Arc<Probation>>,
+    pub(super) health: Arc<Health>,
 }
 
 impl Provider {
-    pub(super) fn new(
-        instance: Instance,
-        handler: u32,
-        capability: &Capability,
-        health: Arc<Health>,
-    ) -> Self {
-        Self {
-            instance,
-            handler,
-            blocking: capability.blocking,
-            deadline: capability.deadline_ms.map(Duration::from_millis),
-            health,
-        }
-    }
-
     /// Whether it says that it can do nothing.
     pub(super) fn is_dead(&self) -> bool {
         self.health.get() <= 0.0
+    }
+
+    fn is_of(&self, plugin: &str) -> bool {
+        &**self.instance.name() == plugin
+    }
+
+    fn away(&self) -> Away {
+        Away {
+            plugin: self.instance.name().clone(),
+            intake: self.intake.clone(),
+            deadline: self.deadline,
+            idempotent: self.idempotent,
+        }
     }
 
     /// What its manifest says of the capability.
     pub(crate) fn describe(&self) -> Option<Capability> {
         let manifest = self.instance.generation().manifest();
         manifest.capabilities.get(self.handler as usize).cloned()
+    }
+}
+
+impl Providers {
+    /// The intake of each plugin that offers the capability or will again, and the deadline that
+    /// it declares for it.
+    pub(super) fn intakes(&self) -> impl Iterator<Item = (&Intake, Option<Duration>)> {
+        let present = self.present.iter().map(|p| (&p.intake, p.deadline));
+        present.chain(self.away.iter().map(|away| (&away.intake, away.deadline)))
+    }
+}
+
+impl Deref for Providers {
+    type Target = [Provider];
+
+    #[inline(always)]
+    fn deref(&self) -> &[Provider] {
+        &self.present
     }
 }
 
@@ -84,6 +126,7 @@ impl Route {
             digits: digits(number),
             chain: String::from_utf8_lossy(&digits(number)).into(),
             providers: ArcSwap::default(),
+            changed: Arc::default(),
             turns: Default::default(),
         }
     }
@@ -109,27 +152,73 @@ impl Route {
         !self.providers.load().is_empty()
     }
 
-    pub(crate) fn providers(&self) -> arc_swap::Guard<Arc<Vec<Provider>>> {
+    /// Whether it is offered, and all who offer it declare it idempotent.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        let providers = self.providers.load();
+        let away = providers.away.iter().map(|away| away.idempotent);
+        let mut declared = providers
+            .iter()
+            .map(|p| p.idempotent)
+            .chain(away)
+            .peekable();
+        declared.peek().is_some() && declared.all(|idempotent| idempotent)
+    }
+
+    #[inline(always)]
+    pub(crate) fn providers(&self) -> arc_swap::Guard<Arc<Providers>> {
         self.providers.load()
     }
 
-    pub(super) fn add(&self, provider: Provider) {
-        let mut providers = Vec::clone(&self.providers.load());
-        providers.retain(|other| other.instance.name() != provider.instance.name());
-        providers.push(provider);
-        self.providers.store(Arc::new(providers));
+    /// Ready after the next change of the providers from now on, also if that comes before it is
+    /// polled.
+    pub(super) fn next_change(&self) -> OwnedNotified {
+        self.changed.clone().notified_owned()
     }
 
-    pub(super) fn remove(&self, plugin: &str) {
-        let providers = self.providers.load();
-        if providers
-            .iter()
-            .any(|provider| &**provider.instance.name() == plugin)
-        {
-            let mut left = Vec::clone(&providers);
-            left.retain(|provider| &**provider.instance.name() != plugin);
-            self.providers.store(Arc::new(left));
+    /// Lets a provider serve, in the place of that of the same plugin if there is one.
+    pub(super) fn put(&self, provider: Provider) {
+        let mut providers = Providers::clone(&self.providers.load());
+        let plugin = provider.instance.name().clone();
+        providers.away.retain(|away| away.plugin != plugin);
+        match providers.present.iter_mut().find(|p| p.is_of(&plugin)) {
+            Some(old) => *old = provider,
+            None => providers.present.push(provider),
         }
+        self.change(providers);
+    }
+
+    /// Takes away what a plugin offers; if its intake is paused, calls wait for what it offers
+    /// next.
+    pub(super) fn remove(&self, plugin: &str) {
+        self.take_away(plugin, Intake::is_paused);
+    }
+
+    /// Takes away what a plugin offers, for it will not offer it again.
+    pub(super) fn forget(&self, plugin: &str) {
+        self.take_away(plugin, |_| false);
+    }
+
+    fn take_away(&self, plugin: &str, is_expected: impl Fn(&Intake) -> bool) {
+        let before = self.providers.load();
+        let mut after = Providers::default();
+        for provider in before.iter() {
+            if !provider.is_of(plugin) {
+                after.present.push(provider.clone());
+            } else if is_expected(&provider.intake) {
+                after.away.push(provider.away());
+            }
+        }
+        let stays = |away: &&Away| &*away.plugin != plugin || is_expected(&away.intake);
+        after.away.extend(before.away.iter().filter(stays).cloned());
+        if after.present.len() < before.present.len() || after.away.len() < before.away.len() {
+            self.change(after);
+        }
+    }
+
+    /// Who waits for a change looks at the providers after it asked to be told.
+    fn change(&self, providers: Providers) {
+        self.providers.store(Arc::new(providers));
+        self.changed.notify_waiters();
     }
 
     /// Whose turn it is among `count` providers: each thread goes round by itself.

@@ -59,6 +59,25 @@ impl Content {
             },
         }
     }
+
+    /// True if a library may still come of it: the first write of a copy may be a short one, and
+    /// some linkers write the first bytes last.
+    pub(super) fn may_become_library(self) -> bool {
+        let Content::Unknown(found) = self else {
+            return self == Content::Nothing;
+        };
+        let length = found.iter().rposition(|byte| *byte != 0);
+        let written = &found[..length.map_or(0, |last| last + 1)];
+        let macho = [
+            macho::MH_MAGIC,
+            macho::MH_CIGAM,
+            macho::MH_MAGIC_64,
+            macho::MH_CIGAM_64,
+        ];
+        let macho = macho.map(u32::to_be_bytes);
+        let mut magics = macho.iter().chain([&elf::ELFMAG]);
+        magics.any(|magic| magic.starts_with(written))
+    }
 }
 
 /// True if the beginning is UTF-8 without control characters.

@@ -47,17 +47,17 @@ where
 {
     expect_tables(header, endian, bytes)?;
     let mut notes = Notes::new(Format::Elf, endian);
-    for segment in header.program_headers(endian, bytes).map_err(damaged)? {
+    let segments = header.program_headers(endian, bytes).map_err(damaged)?;
+    for segment in segments {
         let (offset, size) = segment.file_range(endian);
-        match segment.p_type(endian) {
-            elf::PT_LOAD => {
-                InspectFault::expect_size(Format::Elf, bytes, offset.saturating_add(size))?;
-            }
-            elf::PT_NOTE => {
-                let data = segment.data(endian, bytes).map_err(|()| DAMAGED_NOTE)?;
-                notes.collect(data, segment.p_align(endian).into())?;
-            }
-            _ => {}
+        if size > 0 && segment.p_type(endian) != elf::PT_NULL {
+            InspectFault::expect_size(Format::Elf, bytes, offset.saturating_add(size))?;
+        }
+    }
+    for segment in segments {
+        if segment.p_type(endian) == elf::PT_NOTE {
+            let data = segment.data(endian, bytes).map_err(|()| DAMAGED_NOTE)?;
+            notes.collect(data, segment.p_align(endian).into())?;
         }
     }
     // Some linkers leave the program header out when they are told how to lay segments out.

@@ -22,6 +22,11 @@ pub struct InspectError {
 }
 
 impl InspectError {
+    /// True if more bytes may make a plugin of it: it is still being written, or a copy broke off.
+    pub fn is_incomplete(&self) -> bool {
+        self.fault.is_incomplete()
+    }
+
     /// Says what the user can do.
     pub fn hint(&self) -> Option<String> {
         let hint = match &self.fault {
@@ -118,6 +123,14 @@ pub enum InspectFault {
 }
 
 impl InspectFault {
+    pub(super) fn is_incomplete(&self) -> bool {
+        match self {
+            InspectFault::Truncated { .. } => true,
+            InspectFault::NotALibrary { found } => found.may_become_library(),
+            _ => false,
+        }
+    }
+
     /// Checks that a file has as many bytes as its headers speak of.
     pub(super) fn expect_size(format: Format, bytes: &[u8], expected: u64) -> Result<(), Self> {
         match bytes.len() as u64 {

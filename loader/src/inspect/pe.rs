@@ -1,6 +1,9 @@
 //! PE: the note is the section `.octa`.
 
-use object::pe::{self, ImageDosHeader, ImageNtHeaders32, ImageNtHeaders64};
+use object::pe::{
+    self, ImageDosHeader, ImageFileHeader, ImageNtHeaders32, ImageNtHeaders64, ImageSectionHeader,
+};
+use object::read::ReadRef as _;
 use object::read::pe::{ImageNtHeaders, optional_header_magic};
 use object::{Endianness, LittleEndian as LE};
 
@@ -16,7 +19,7 @@ const SECTION: &[u8; 8] = b".octa\0\0\0";
 pub(super) fn read(bytes: &[u8]) -> Result<Image<'_>, InspectFault> {
     InspectFault::expect_size(Format::Pe, bytes, size_of::<ImageDosHeader>() as u64)?;
     let dos = ImageDosHeader::parse(bytes).map_err(damaged)?;
-    InspectFault::expect_size(Format::Pe, bytes, dos.nt_headers_offset().into())?;
+    expect_tables(dos.nt_headers_offset().into(), bytes)?;
     match optional_header_magic(bytes).map_err(damaged)? {
         pe::IMAGE_NT_OPTIONAL_HDR32_MAGIC => read_class::<ImageNtHeaders32>(dos, bytes, 32),
         _ => read_class::<ImageNtHeaders64>(dos, bytes, 64),
@@ -51,6 +54,24 @@ fn read_class<'a, Pe: ImageNtHeaders>(
         machine,
         manifests: notes.into_found(),
     })
+}
+
+/// Tells a file that was cut off from one that is damaged in another way.
+fn expect_tables(start: u64, bytes: &[u8]) -> Result<(), InspectFault> {
+    let expect = |end| InspectFault::expect_size(Format::Pe, bytes, end);
+    // The smaller kind, for a start.
+    expect(start + size_of::<ImageNtHeaders32>() as u64)?;
+    let mut offset = start + size_of::<u32>() as u64;
+    let Ok(header) = bytes.read::<ImageFileHeader>(&mut offset) else {
+        return Ok(());
+    };
+    let sections = u64::from(header.number_of_sections.get(LE));
+    let optional = u64::from(header.size_of_optional_header.get(LE));
+    expect(offset + optional + sections * size_of::<ImageSectionHeader>() as u64)?;
+    // The table of symbols comes last in a file; most have none.
+    let symbols = u64::from(header.number_of_symbols.get(LE));
+    let symbols_at = u64::from(header.pointer_to_symbol_table.get(LE));
+    expect(symbols_at + symbols * pe::IMAGE_SIZEOF_SYMBOL as u64)
 }
 
 fn damaged(source: object::read::Error) -> InspectFault {

@@ -135,6 +135,49 @@ fn a_truncated_library_is_told() {
     refuses(&whole[..whole.len() - 1], "is truncated: its PE headers");
 }
 
+/// Checks that a file with its end missing is waited for, at each of these lengths.
+fn is_incomplete_at(whole: &[u8], lengths: impl Iterator<Item = usize>) {
+    parse(whole).expect("a plugin");
+    for length in lengths {
+        let fault = parse(&whole[..length]).expect_err("no plugin");
+        assert!(
+            fault.is_incomplete(),
+            "{length} of {}: {fault}",
+            whole.len()
+        );
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_is_incomplete() {
+    for whole in [fixture::plugin(), fixture::macho(&note())] {
+        is_incomplete_at(&whole, 0..whole.len());
+    }
+    // `MZ` alone is text.
+    let whole = fixture::pe(&note());
+    is_incomplete_at(&whole, 3..whole.len());
+}
+
+#[test]
+fn the_symbols_of_a_pe_library_belong_to_it() {
+    let mut whole = fixture::pe(&note());
+    let end = whole.len();
+    whole[64 + 12..][..8].copy_from_slice(&[end as u32, 2].map(u32::to_le_bytes).concat());
+    whole.extend([0; 2 * 18]);
+    is_incomplete_at(&whole, end..whole.len());
+}
+
+#[test]
+fn what_is_whole_is_not_incomplete() {
+    let other = fixture::elf(HOST_MACHINE, &[]);
+    for content in [b"text".as_slice(), b"\x7eELF", b"\x7fEXE", &other] {
+        let fault = parse(content).expect_err("no plugin");
+        assert!(!fault.is_incomplete(), "{fault}");
+    }
+    // A linker that writes the header last has made a hole so far.
+    assert!(parse(&[0; 4096]).expect_err("no plugin").is_incomplete());
+}
+
 #[test]
 fn a_damaged_library_is_told() {
     let mut class = fixture::plugin();

@@ -57,6 +57,35 @@ fn a_source_that_changed_is_not_staged() {
 }
 
 #[test]
+fn only_copies_of_this_directory_are_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let inspection = fixture::inspected(directory.path());
+    let stage = StageDir::open(directory.path()).expect("a staging directory");
+    let other = StageDir::open(directory.path()).expect("a staging directory");
+    let copy = stage.stage(&inspection).expect("a copy");
+    let foreign = other.stage(&inspection).expect("a copy");
+    let climbing = stage.path().join("../..").join("echo.so");
+    for path in [
+        &inspection.path,
+        &foreign.path,
+        stage.path(),
+        &stage.path().join(".."),
+        &climbing,
+        Path::new(""),
+    ] {
+        let error = stage.forget(path).expect_err("it is not staged here");
+        assert!(matches!(error, StageError::Elsewhere { .. }), "{error}");
+    }
+    assert!(inspection.path.exists() && foreign.path.exists());
+    stage.forget(&copy.path).expect("forgotten");
+    assert!(!copy.path.exists());
+    stage.forget(&copy.path).expect("as good as forgotten");
+    fs::create_dir(&copy.path).expect("a directory");
+    let error = stage.forget(&copy.path).expect_err("it is a directory");
+    assert!(matches!(error, StageError::Remove { .. }), "{error}");
+}
+
+#[test]
 fn a_sweep_removes_what_nobody_uses() {
     let directory = tempfile::tempdir().expect("a directory");
     let inspection = fixture::inspected(directory.path());

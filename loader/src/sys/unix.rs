@@ -62,6 +62,16 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Takes everybody's permission to write to a file that is open for writing, which it stays.
+pub(crate) fn seal(file: &File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o400))
+}
+
+/// Opens a file or directory so that `sync_all` brings its content to the disk.
+pub(crate) fn open_to_sync(path: &Path) -> io::Result<Option<File>> {
+    File::open(path).map(Some)
+}
+
 /// A lock file, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {

@@ -46,6 +46,20 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
+/// Leaves a file as it is: one that is read-only could not be removed.
+pub(crate) fn seal(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Opens a file so that `sync_all` brings its content to the disk, which asks for writing.
+/// Directories cannot be synced: the file system keeps a journal of names.
+pub(crate) fn open_to_sync(path: &Path) -> io::Result<Option<File>> {
+    if fs::metadata(path)?.is_dir() {
+        return Ok(None);
+    }
+    OpenOptions::new().write(true).open(path).map(Some)
+}
+
 /// A lock file, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {

@@ -1,7 +1,9 @@
 //! Keeps lamps and sensors in the storage, and says when one changes. Who switches them, and
 //! why, is up to others.
 
-use octa_plugin_api::{Context, Error, ErrorKind, Expect, Result, Schema, Tentacle, log, tentacle};
+use octa_plugin_api::{
+    Context, Error, ErrorKind, Expect, Json, Result, Schema, Tentacle, log, tentacle,
+};
 use serde::{Deserialize, Serialize};
 
 /// How many devices one page of the storage brings.
@@ -61,13 +63,24 @@ impl Tentacle for Devices {
     }
 
     async fn start(&self, ctx: &Context) -> Result<()> {
+        let mut missing = Vec::new();
         for device in &self.initial {
-            match insert(ctx, device).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                other => other?,
+            if ctx.storage().get::<Json>(&device.id).await?.is_none() {
+                missing.push(device.clone());
             }
         }
-        Ok(())
+        match insert_missing(ctx, &missing).await {
+            // Another generation serves still: they are added when this one does.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                ctx.spawn(move |ctx| async move {
+                    if let Err(error) = insert_missing(&ctx, &missing).await {
+                        log::error!("not all devices were added: {error}");
+                    }
+                })?;
+                Ok(())
+            }
+            inserted => inserted,
+        }
     }
 
     /// Adds a device.
@@ -146,6 +159,16 @@ async fn insert(ctx: &Context, device: &Device) -> Result<()> {
         _ => error,
     })?;
     ctx.publish("devices.added", device).await?;
+    Ok(())
+}
+
+async fn insert_missing(ctx: &Context, missing: &[Device]) -> Result<()> {
+    for device in missing {
+        match insert(ctx, device).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            inserted => inserted?,
+        }
+    }
     Ok(())
 }
 

@@ -5,11 +5,16 @@ mod topics;
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, UNIX_EPOCH},
 };
 
-use octa_plugin_api::{Batch, Context, Event, Json, Result, Schema, Tentacle, log, tentacle};
+use octa_plugin_api::{
+    Batch, Context, Error, ErrorKind, Event, Json, Payload, Result, Schema, Tentacle, log, tentacle,
+};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 /// How many records one page of the storage brings.
@@ -84,37 +89,54 @@ struct Found {
 #[derive(Debug)]
 struct History {
     settings: Settings,
-    count: AtomicU64,
+    /// How many events are remembered; empty until that is known.
+    count: OnceLock<AtomicU64>,
 }
 
 /// Remembers events and tells of them.
-#[tentacle(storage = "history")]
+#[tentacle(storage = "history", state_version = 1)]
 impl Tentacle for History {
     type Config = Settings;
 
     fn create(settings: Settings) -> Result<Self> {
         Ok(Self {
             settings,
-            count: AtomicU64::new(0),
+            count: OnceLock::new(),
         })
     }
 
     /// Counts what earlier runs left.
     async fn start(&self, ctx: &Context) -> Result<()> {
-        let mut after = None;
+        if self.count.get().is_some() {
+            return Ok(());
+        }
+        let (mut count, mut after) = (0, None);
         loop {
             let page = ctx
                 .storage()
                 .list::<IgnoredAny>("", after.as_deref(), PAGE)
                 .await?;
-            self.count
-                .fetch_add(page.entries.len() as u64, Ordering::Relaxed);
+            count += page.entries.len() as u64;
             after = page.next;
             if after.is_none() {
-                log::info!("{} events are remembered", self.count());
+                log::info!("{count} events are remembered");
+                self.know(count);
                 return Ok(());
             }
         }
+    }
+
+    fn save(&self, _: &Context) -> Result<Payload> {
+        Payload::json(&self.count())
+    }
+
+    fn restore(&self, _: &Context, version: u32, state: Payload) -> Result<()> {
+        if version != 1 {
+            let message = format!("a count of version {version} is not known here");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        self.know(state.parse()?);
+        Ok(())
     }
 
     #[subscribe("**")]
@@ -135,9 +157,8 @@ impl Tentacle for History {
         let batch = Batch::new().set(&key, &record)?;
         let batch = surplus.iter().fold(batch, |batch, key| batch.delete(key));
         ctx.storage().batch(batch).await?;
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.count
-            .fetch_sub(surplus.len() as u64, Ordering::Relaxed);
+        // Events come one at a time, so nobody else counts meanwhile.
+        self.know(self.count() + 1 - surplus.len() as u64);
         Ok(())
     }
 
@@ -169,11 +190,17 @@ impl Tentacle for History {
     /// Tells how many events are remembered.
     #[capability("history.count", idempotent)]
     fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        let count = self.count.get();
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
 impl History {
+    fn know(&self, count: u64) {
+        let known = self.count.get_or_init(AtomicU64::default);
+        known.store(count, Ordering::Relaxed);
+    }
+
     /// The oldest keys, which one more record is too many for. Events come one at a time, so
     /// nobody else counts meanwhile.
     async fn surplus(&self, ctx: &Context) -> Result<Vec<String>> {

@@ -29,6 +29,22 @@ enum Op {
         subscription: usize,
         max: usize,
     },
+    /// Takes events that are given back later.
+    Take {
+        subscription: usize,
+        max: usize,
+    },
+    /// Gives back what was taken, from this one on.
+    GiveBack {
+        subscription: usize,
+        from: usize,
+    },
+    Reshape {
+        subscription: usize,
+        capacity: usize,
+        overflow: Overflow,
+    },
+    End(usize),
     /// Drops an outcome that may still wait.
     GiveUp(usize),
 }
@@ -42,6 +58,12 @@ struct ModelQueue {
     capacity: usize,
     overflow: Overflow,
     open: bool,
+    ended: bool,
+    /// In the hands of a consumer, each with its place among all that were taken.
+    taken: Vec<(u64, Fact)>,
+    places: u64,
+    /// What was given back, by place; taken again before all others.
+    returned: Vec<(u64, Fact)>,
     queued: Vec<Fact>,
     waiting: VecDeque<Fact>,
     matched: u64,
@@ -74,21 +96,61 @@ impl ModelQueue {
             let later = &self.queued[index + 1..];
             later.iter().any(|other| other.2 == self.queued[*index].2)
         };
+        let last = self.queued.len() - 1;
         let victim = match self.overflow {
-            Overflow::DropNewest => self.capacity,
-            Overflow::KeepLatest => (0..self.capacity).find(superseded).unwrap_or(0),
+            Overflow::DropNewest => last,
+            Overflow::KeepLatest => (0..last).find(superseded).unwrap_or(0),
             _ => 0,
         };
         self.queued.remove(victim);
     }
 
-    fn receive(&mut self) -> Option<Fact> {
-        if self.queued.is_empty() {
+    fn receive(&mut self) -> Option<(u64, Fact)> {
+        if self.returned.is_empty() && self.queued.is_empty() {
             return None;
         }
         self.delivered += 1;
-        self.queued.extend(self.waiting.pop_front());
-        Some(self.queued.remove(0))
+        if !self.returned.is_empty() {
+            return Some(self.returned.remove(0));
+        }
+        let first = self.queued.remove(0);
+        self.admit(1);
+        self.places += 1;
+        Some((self.places, first))
+    }
+
+    /// Lets in so many at most of those that wait, as far as there is room.
+    fn admit(&mut self, most: usize) {
+        let room = self.capacity.saturating_sub(self.queued.len()).min(most);
+        let admitted = room.min(self.waiting.len());
+        self.queued.extend(self.waiting.drain(..admitted));
+    }
+
+    fn give_back(&mut self, from: usize) {
+        let given = self.taken.split_off(from.min(self.taken.len()));
+        self.delivered -= given.len() as u64;
+        if self.ended {
+            self.dropped += given.len() as u64;
+            return;
+        }
+        self.returned.extend(given);
+        self.returned.sort_unstable();
+    }
+
+    fn reshape(&mut self, capacity: usize, overflow: Overflow) {
+        (self.capacity, self.overflow) = (capacity, overflow);
+        if overflow != Overflow::BackPressure {
+            self.queued.extend(self.waiting.drain(..));
+        }
+        self.admit(usize::MAX);
+    }
+
+    fn end(&mut self) {
+        self.close();
+        self.ended = true;
+        self.dropped += (self.queued.len() + self.returned.len()) as u64;
+        self.queued.clear();
+        self.returned.clear();
     }
 
     fn give_up(&mut self, fact: Fact) {
@@ -107,7 +169,7 @@ impl ModelQueue {
             matched: self.matched,
             delivered: self.delivered,
             dropped: self.dropped,
-            queued: self.queued.len(),
+            queued: self.returned.len() + self.queued.len(),
             waiting: self.waiting.len(),
         }
     }
@@ -118,7 +180,7 @@ struct Pair {
     bus: Bus,
     publishers: Vec<Publisher>,
     sequences: [u64; PUBLISHERS],
-    subscriptions: Vec<(Subscription, ModelQueue)>,
+    subscriptions: Vec<(Subscription, ModelQueue, Vec<Held>)>,
     outcomes: Vec<(PublishOutcome, Fact)>,
 }
 
@@ -144,9 +206,33 @@ impl Pair {
             } => self.subscribe(PATTERNS[pattern], capacity, overflow),
             Op::Unsubscribe(index) => drop(self.take_subscription(index)),
             Op::Close(index) => {
-                if let Some((subscription, model)) = pick(&mut self.subscriptions, index) {
+                if let Some((subscription, model, _)) = pick(&mut self.subscriptions, index) {
                     subscription.close();
                     model.close();
+                }
+            }
+            Op::End(index) => {
+                if let Some((subscription, model, _)) = pick(&mut self.subscriptions, index) {
+                    assert!(subscription.end().is_empty(), "nothing was tried");
+                    model.end();
+                }
+            }
+            Op::Take { subscription, max } => self.take(subscription, max),
+            Op::GiveBack { subscription, from } => {
+                if let Some((queue, model, held)) = pick(&mut self.subscriptions, subscription) {
+                    let from = from.checked_rem(held.len()).unwrap_or(0);
+                    assert!(queue.give_back(held.split_off(from)).is_empty());
+                    model.give_back(from);
+                }
+            }
+            Op::Reshape {
+                subscription,
+                capacity,
+                overflow,
+            } => {
+                if let Some((queue, model, _)) = pick(&mut self.subscriptions, subscription) {
+                    queue.reshape(capacity, overflow);
+                    model.reshape(capacity, overflow);
                 }
             }
             Op::Publish { publisher, topic } => self.publish(publisher, TOPICS[topic]),
@@ -163,16 +249,20 @@ impl Pair {
             capacity,
             overflow,
             open: true,
+            ended: false,
+            taken: Vec::new(),
+            places: 0,
+            returned: Vec::new(),
             queued: Vec::new(),
             waiting: VecDeque::new(),
             matched: 0,
             delivered: 0,
             dropped: 0,
         };
-        self.subscriptions.push((subscription, model));
+        self.subscriptions.push((subscription, model, Vec::new()));
     }
 
-    fn take_subscription(&mut self, index: usize) -> Option<(Subscription, ModelQueue)> {
+    fn take_subscription(&mut self, index: usize) -> Option<(Subscription, ModelQueue, Vec<Held>)> {
         let count = self.subscriptions.len();
         (count > 0).then(|| self.subscriptions.remove(index % count))
     }
@@ -183,7 +273,7 @@ impl Pair {
         let outcome = publish(&self.publishers[publisher], topic);
         let queues = self.subscriptions.iter_mut();
         let matched = queues
-            .filter_map(|(_, model)| model.offer(fact).then_some(()))
+            .filter_map(|(_, model, _)| model.offer(fact).then_some(()))
             .count();
         match &outcome {
             PublishOutcome::Ready(found) => assert_eq!(*found, matched),
@@ -193,21 +283,36 @@ impl Pair {
     }
 
     fn receive(&mut self, index: usize, max: usize) {
-        let Some((subscription, model)) = pick(&mut self.subscriptions, index) else {
+        let Some((subscription, model, _)) = pick(&mut self.subscriptions, index) else {
             return;
         };
         let mut batch = Vec::new();
-        let expected: Vec<Fact> = (0..max).map_while(|_| model.receive()).collect();
+        let expected = (0..max).map_while(|_| model.receive());
+        let expected: Vec<Fact> = expected.map(|(_, fact)| fact).collect();
         let moved = poll_once(subscription.recv_batch(&mut batch, max));
         match moved {
             Poll::Ready(moved) => assert_eq!(moved, expected.len()),
             Poll::Pending => assert!(model.open && expected.is_empty()),
         }
-        let found = batch.iter().map(|event| {
-            let publisher = event.source.parse().expect("publishers are numbers");
-            (publisher, event.sequence, &*event.topic)
-        });
-        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(
+            batch.iter().map(|event| fact(event)).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    fn take(&mut self, index: usize, max: usize) {
+        let Some((subscription, model, held)) = pick(&mut self.subscriptions, index) else {
+            return;
+        };
+        let expected: Vec<_> = (0..max).map_while(|_| model.receive()).collect();
+        let before = held.len();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let moved = subscription.poll_held(cx, held, max);
+        assert!(moved.is_ready() || (model.open && expected.is_empty()));
+        let found = held[before..].iter().map(|held| fact(&held.event));
+        let expected_facts = expected.iter().map(|(_, fact)| *fact);
+        assert!(found.eq(expected_facts), "{held:?}, not {expected:?}");
+        model.taken.extend(expected);
     }
 
     fn give_up(&mut self, index: usize) {
@@ -215,18 +320,18 @@ impl Pair {
             return;
         }
         let (_, fact) = self.outcomes.swap_remove(index % self.outcomes.len());
-        for (_, model) in &mut self.subscriptions {
+        for (_, model, _) in &mut self.subscriptions {
             model.give_up(fact);
         }
     }
 
     fn waits(&self, fact: Fact) -> bool {
         let mut queues = self.subscriptions.iter();
-        queues.any(|(_, model)| model.waiting.contains(&fact))
+        queues.any(|(_, model, _)| model.waiting.contains(&fact))
     }
 
     fn check(&mut self) {
-        for (subscription, model) in &self.subscriptions {
+        for (subscription, model, _) in &self.subscriptions {
             assert_eq!(subscription.counters(), model.counters(), "{model:?}");
         }
         let mut outcomes = std::mem::take(&mut self.outcomes);
@@ -239,6 +344,12 @@ impl Pair {
         }
         self.outcomes = outcomes;
     }
+}
+
+fn fact(event: &Event) -> Fact {
+    let publisher = event.source.parse().expect("publishers are numbers");
+    let topic = TOPICS.iter().find(|topic| ***topic == *event.topic);
+    (publisher, event.sequence, topic.expect("a known topic"))
 }
 
 fn pick<T>(items: &mut [T], index: usize) -> Option<&mut T> {
@@ -257,14 +368,18 @@ fn naive_match(pattern: &str, topic: &str) -> bool {
     }
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let overflow = prop_oneof![
+fn overflow() -> impl Strategy<Value = Overflow> {
+    prop_oneof![
         Just(Overflow::DropOldest),
         Just(Overflow::DropNewest),
         Just(Overflow::KeepLatest),
         Just(Overflow::BackPressure),
-    ];
-    let subscribe = (0..PATTERNS.len(), 1..5_usize, overflow);
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let subscribe = (0..PATTERNS.len(), 1..5_usize, overflow());
+    let reshape = (any::<usize>(), 1..5_usize, overflow());
     prop_oneof![
         2 => subscribe.prop_map(|(pattern, capacity, overflow)| Op::Subscribe {
             pattern,
@@ -277,6 +392,16 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(publisher, topic)| Op::Publish { publisher, topic }),
         6 => (any::<usize>(), 1..4_usize)
             .prop_map(|(subscription, max)| Op::Receive { subscription, max }),
+        4 => (any::<usize>(), 1..4_usize)
+            .prop_map(|(subscription, max)| Op::Take { subscription, max }),
+        4 => any::<(usize, usize)>()
+            .prop_map(|(subscription, from)| Op::GiveBack { subscription, from }),
+        2 => reshape.prop_map(|(subscription, capacity, overflow)| Op::Reshape {
+            subscription,
+            capacity,
+            overflow,
+        }),
+        1 => any::<usize>().prop_map(Op::End),
         2 => any::<usize>().prop_map(Op::GiveUp),
     ]
 }

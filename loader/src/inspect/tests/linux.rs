@@ -56,6 +56,26 @@ fn a_compiled_library_is_read_and_not_run() {
 }
 
 #[test]
+fn a_compiled_library_is_incomplete_wherever_it_is_cut_off() {
+    let (directory, bytes) = compiled();
+    let cuts = |length: usize| {
+        (0..50)
+            .map(move |part| length * part / 50)
+            .chain([length - 1])
+    };
+    is_incomplete_at(&bytes, cuts(bytes.len()));
+    let path = directory.path().join("a.so");
+    fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+    let error = inspect(&path, FileRules::default()).expect_err("half of it");
+    assert!(error.is_incomplete(), "{error}");
+    fs::write(&path, &bytes).expect("a file");
+    let stripped = Command::new("strip").arg(&path).status();
+    assert!(stripped.expect("binutils").success());
+    let bytes = fs::read(&path).expect("a library");
+    is_incomplete_at(&bytes, cuts(bytes.len()));
+}
+
+#[test]
 fn what_is_not_a_file_is_not_waited_for() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("pipe.so");

@@ -1,0 +1,39 @@
+//! Tells of events that a handler could not handle.
+
+use octa_plugin_api::{Error, Payload};
+use serde_json::json;
+
+use crate::bus::{Event, Publisher, SubscriptionHandle};
+
+/// The topic that such events are told on.
+const DEAD_LETTER: &str = "kernel.dead_letter";
+
+/// Tells that an event of this subscription is given up, and why.
+pub(super) fn tell(
+    publisher: &Publisher,
+    subscription: &SubscriptionHandle,
+    event: &Event,
+    error: &Error,
+) {
+    let plugin = subscription.name();
+    log::warn!(
+        "plugin `{plugin}` could not handle an event on `{}`: {error:?}",
+        event.topic
+    );
+    if &*event.topic == DEAD_LETTER {
+        return;
+    }
+    let letter = json!({
+        "plugin": plugin,
+        "subscription": subscription.pattern().as_str(),
+        "cause": error.message(),
+        "kind": error.kind().label(),
+        "topic": &*event.topic,
+        "source": &*event.source,
+        "id": event.id,
+        "payload": String::from_utf8_lossy(&event.payload),
+    });
+    let payload = Payload::json(&letter).unwrap_or_default();
+    // Never waits for room: who publishes here is the delivery itself.
+    drop(publisher.publish(DEAD_LETTER, payload, event.correlation));
+}

@@ -1,0 +1,249 @@
+//! What changes while plugins run: files of the plugin directory, and the configuration.
+
+use std::path::PathBuf;
+
+use octa_loader::{Change, Inspection, WatchOptions, Watcher};
+
+use super::{
+    Event, Manager,
+    record::{Doing, Wanted},
+    scan::{Rejection, accept},
+};
+use crate::{
+    config::{Config, Removed},
+    lifecycle::State,
+    reload::Applied,
+    status::Problem,
+};
+
+impl Manager {
+    /// Begins to be told of changes in the plugin directory, if it is to be.
+    pub(super) fn watch(&mut self) {
+        let Some(directory) = &self.core.directory else {
+            return;
+        };
+        if self.watcher.is_some() || !self.core.config.load().kernel.watch {
+            return;
+        }
+        let events = self.core.events.clone();
+        let tell = move |change| drop(events.send(Event::Changed(change)));
+        match Watcher::new(Some(directory), &[], WatchOptions::default(), tell) {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => log::error!("`{}` is not watched: {error}", directory.display()),
+        }
+    }
+
+    /// Takes up what has settled in the plugin directory.
+    pub(super) async fn changed(&mut self, change: Change) {
+        if !self.is_running {
+            return;
+        }
+        for path in change.removed {
+            self.file_removed(&path);
+        }
+        for path in change.changed {
+            let (core, looked_at) = (self.core.clone(), path.clone());
+            let looked = self.core.spare.run(move || accept(&looked_at, &core));
+            match looked.await {
+                Ok(Ok(found)) => self.file_changed(found),
+                Ok(Err(rejection)) => self.file_rejected(path, rejection),
+                Err(_lost) => {}
+            }
+        }
+    }
+
+    fn file_changed(&mut self, found: Inspection) {
+        self.rejected.retain(|it| it.path != found.path);
+        let name = found.manifest.name.clone();
+        let Some(record) = self.records.get_mut(&name) else {
+            return self.arrive(found, None);
+        };
+        let is_other = |file: &PathBuf| *file != found.path && file.exists();
+        if let Some(file) = record.file.clone().filter(is_other) {
+            return self.conflict(&file, found);
+        }
+        record.file = Some(found.path.clone());
+        record.is_removed = false;
+        let is_serving = record.state == State::Started && record.busy.is_none();
+        if is_serving && record.source.hash() == Some(found.hash) {
+            record.waiting.clear();
+            return;
+        }
+        record.arrived = Some(Box::new(found));
+    }
+
+    fn file_rejected(&mut self, path: PathBuf, rejection: Rejection) {
+        let problem = match rejection {
+            Rejection::Incomplete(problem) => {
+                log::debug!("{}", problem.message);
+                return;
+            }
+            Rejection::Problem(problem) => problem,
+        };
+        let serving = self.records.iter().find(|(_, record)| {
+            record.file.as_ref() == Some(&path) && record.state == State::Started
+        });
+        match serving.map(|(name, _)| name.clone()) {
+            Some(name) => self.stay(&name, "of the new file", problem, None),
+            None => self.reject_now(path, problem),
+        }
+    }
+
+    fn file_removed(&mut self, path: &PathBuf) {
+        self.rejected.retain(|it| it.path != *path);
+        let removed = self.core.config.load().kernel.removed;
+        let record = (self.records.values_mut()).find(|record| record.file.as_ref() == Some(path));
+        let Some(record) = record else {
+            return;
+        };
+        let name = record.manifest.name.clone();
+        match removed {
+            Removed::Keep if record.live.is_some() => {
+                log::warn!(
+                    "the file of plugin `{name}` is gone; it goes on from the kernel's copy"
+                );
+            }
+            _ => {
+                log::info!("the file of plugin `{name}` is gone: it is unloaded");
+                record.arrived = None;
+                record.is_removed = true;
+                record.want(Wanted::Unloaded);
+            }
+        }
+    }
+
+    /// Takes up what has arrived for plugins that nothing is being done with.
+    pub(super) async fn take_up_arrivals(&mut self) {
+        let idle = |record: &super::Record| record.arrived.is_some() && record.busy.is_none();
+        let names: Vec<String> = self
+            .records
+            .iter()
+            .filter(|(_, record)| idle(record))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            let Some(record) = self.records.get_mut(&name) else {
+                continue;
+            };
+            let is_started = record.state == State::Started;
+            if record.live.is_some() && !is_started {
+                // Closed first: see `reconcile`.
+                continue;
+            }
+            let Some(found) = record.arrived.take() else {
+                continue;
+            };
+            if !is_started {
+                let file = record.file.clone();
+                self.arrive(*found, file);
+            } else if record.source.hash() != Some(found.hash) {
+                let successor = self.successor(*found);
+                self.replace(&name, successor, None);
+            }
+        }
+    }
+
+    /// Forgets plugins whose file is gone and that are unloaded.
+    pub(super) fn remove_gone(&mut self) {
+        let is_gone = |record: &super::Record| {
+            record.is_removed && record.live.is_none() && record.busy.is_none()
+        };
+        self.records.retain(|_, record| !is_gone(record));
+    }
+
+    /// Goes on with another configuration.
+    pub(super) fn apply(&mut self, config: Config) -> Applied {
+        let before = self.core.config.load_full();
+        let mut applied = Applied::default();
+        applied.problems.extend(needs_restart(&before, &config));
+        let changed = |name: &String| before.plugin(name) != config.plugin(name);
+        let changed: Vec<String> = self
+            .records
+            .keys()
+            .filter(|n| changed(n))
+            .cloned()
+            .collect();
+        self.core.config.store(std::sync::Arc::new(config));
+        for name in changed {
+            self.settle_again(&name);
+            applied.plugins.push(name);
+        }
+        applied
+    }
+
+    /// Takes a plugin where its configuration, which has changed, wants it.
+    fn settle_again(&mut self, name: &str) {
+        let Some(record) = self.records.get(name) else {
+            return;
+        };
+        let settled = self.settle(&record.manifest);
+        let is_running = self.is_running;
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        let was_enabled = std::mem::replace(&mut record.settled.enabled, settled.enabled);
+        if was_enabled && !settled.enabled {
+            record.want(Wanted::Unloaded);
+        } else if !was_enabled && settled.enabled && is_running {
+            record.want(Wanted::Started);
+        }
+        let serves = record.state == State::Started && record.busy.is_none();
+        if serves && settled.enabled && settled.held.is_empty() {
+            let mut successor = super::replace::Successor {
+                source: record.source.clone(),
+                manifest: record.manifest.clone(),
+                settled,
+                state: super::replace::Wish::Present,
+                because: None,
+            };
+            successor.settled.enabled = true;
+            return self.replace(name, successor, None);
+        }
+        record.settled = settled;
+        if record.has_failed() && record.wanted == Wanted::Started {
+            // With another configuration, it is tried again.
+            record.problems.clear();
+        }
+        if record.busy == Some(Doing::Reloading) {
+            log::warn!(
+                "plugin `{name}` was being reloaded: its new configuration holds from the next reload on"
+            );
+        }
+    }
+
+    /// How a change of the configuration ended.
+    pub(super) fn applied(&self, mut applied: Applied) -> Applied {
+        applied.plugins.retain(|name| {
+            let Some(record) = self.records.get(name) else {
+                return true;
+            };
+            applied.problems.extend(record.waiting.iter().cloned());
+            applied.problems.extend(record.problems.iter().cloned());
+            record.waiting.is_empty() && record.problems.is_empty()
+        });
+        applied
+    }
+}
+
+/// What of a configuration holds only from the next start on.
+fn needs_restart(before: &Config, after: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |what: &str, is_same: bool| {
+        if !is_same {
+            let message = format!("`{what}` has changed, which holds from the next start on");
+            problems.push(Problem::new(
+                "unsupported",
+                message,
+                Some("restart the kernel".to_owned()),
+            ));
+        }
+    };
+    check("storage", before.storage == after.storage);
+    let (before, after) = (&before.kernel, &after.kernel);
+    check(
+        "kernel.call_deadline",
+        before.call_deadline == after.call_deadline,
+    );
+    check("kernel.watch", before.watch == after.watch);
+    problems
+}

@@ -1,0 +1,406 @@
+//! Replaces the generation that serves: what is decided before a reload, and what follows from
+//! how it ended. The steps in between are the job of `reload`.
+
+use std::sync::Arc;
+
+use octa_loader::{Inspection, Manifest, ReloadMode, Snapshot};
+use serde_json::json;
+
+use super::{
+    Event, Manager, Waiter,
+    make::Ingredients,
+    record::{Doing, Settled, Source},
+    reload::{Conclusion, Handover, Transaction},
+    with_hint,
+};
+use crate::{
+    lifecycle::State,
+    plan::{Member, Plan, Standing},
+    reload::{ReloadKind, Reloaded, RollbackOptions},
+    services::Probation,
+    status::Problem,
+};
+
+/// What is to serve instead of the present generation.
+pub(super) struct Successor {
+    pub(super) source: Source,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) settled: Settled,
+    /// What it may go on with if it cannot have the present state.
+    pub(super) state: Wish,
+    /// Why the present one has to go, if that is known: what it is refused for from now on.
+    pub(super) because: Option<Problem>,
+}
+
+/// What is wished of the state.
+pub(super) enum Wish {
+    /// The present one, or none where there is none.
+    Present,
+    /// That which was saved when this code was replaced.
+    Saved(Snapshot),
+    /// The present one if it can be had, else the saved one.
+    PresentOr(Option<Snapshot>),
+}
+
+impl Manager {
+    /// Replaces a plugin by what its file holds.
+    pub(super) async fn reload(&mut self, name: &str, waiter: Waiter) {
+        match self.from_file(name).await {
+            Ok(successor) => self.replace(name, successor, Some(waiter)),
+            Err(problem) => drop(waiter.send(Err(problem))),
+        }
+    }
+
+    /// Replaces a plugin by what served before.
+    pub(super) async fn roll_back(&mut self, name: &str, options: RollbackOptions, waiter: Waiter) {
+        match self.from_before(name, options).await {
+            Ok(successor) => self.replace(name, successor, Some(waiter)),
+            Err(problem) => drop(waiter.send(Err(problem))),
+        }
+    }
+
+    /// What a plugin's file holds now.
+    pub(super) async fn from_file(&mut self, name: &str) -> Result<Successor, Problem> {
+        let record = self.records.get(name).ok_or_else(|| self.unknown(name))?;
+        let Some(file) = record.file.clone() else {
+            let message = format!("plugin `{name}` is part of the program, and has no file");
+            return Err(Problem::new("unsupported", message, None));
+        };
+        let inspection = self.inspect(file).await?;
+        if inspection.manifest.name != name {
+            let message = format!(
+                "file `{}` holds plugin `{}` now, not `{name}`",
+                inspection.path.display(),
+                inspection.manifest.name
+            );
+            return Err(Problem::new("rejected", message, None));
+        }
+        Ok(self.successor(inspection))
+    }
+
+    pub(super) fn successor(&self, inspection: Inspection) -> Successor {
+        let manifest = Arc::new(inspection.manifest.clone());
+        Successor {
+            settled: self.settle(&manifest),
+            source: Source::File(Box::new(inspection)),
+            manifest,
+            state: Wish::Present,
+            because: None,
+        }
+    }
+
+    /// What served before the present generation.
+    pub(super) async fn from_before(
+        &mut self,
+        name: &str,
+        options: RollbackOptions,
+    ) -> Result<Successor, Problem> {
+        if !self.records.contains_key(name) {
+            return Err(self.unknown(name));
+        }
+        let (inspection, saved) = self.core.what_served_before(name).await?;
+        let mut successor = self.successor(inspection);
+        successor.because = Some(Problem::new("refused", "it was rolled back", None));
+        if options.restore_saved {
+            let nothing = || {
+                let message = format!("no state of plugin `{name}` was saved at its last switch");
+                let hint = "roll back without `--restore-saved`".to_owned();
+                Problem::new("not-found", message, Some(hint))
+            };
+            successor.state = Wish::Saved(saved.ok_or_else(nothing)?);
+        }
+        Ok(successor)
+    }
+
+    /// Begins a reload, unless something stands in its way.
+    pub(super) fn replace(&mut self, name: &str, successor: Successor, waiter: Option<Waiter>) {
+        if let Some(problem) = self.in_the_way(name, &successor).into_iter().next() {
+            return self.stay(
+                name,
+                &successor.manifest.version.to_string(),
+                problem,
+                waiter,
+            );
+        }
+        let (kind, state) = how(&self.manifest_of(name), &successor);
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        let Some(old) = record.live.clone() else {
+            return;
+        };
+        record.busy = Some(Doing::Reloading);
+        record.asked = waiter;
+        let probation = Probation::new(old.instance.name());
+        let transaction = Transaction {
+            core: self.core.clone(),
+            old,
+            new: Ingredients {
+                source: successor.source,
+                manifest: successor.manifest,
+                allow: successor.settled.allow.clone(),
+                config: successor.settled.config.clone(),
+            },
+            kind,
+            state,
+            number: record.next_number(),
+            doors: record.doors.clone(),
+            publisher: self.publisher.clone(),
+            probation: Some(probation),
+            began: self.core.commons.clock.monotonic(),
+            because: successor.because,
+        };
+        let (events, name) = (self.core.events.clone(), name.to_owned());
+        self.core.commons.runtime.spawn(async move {
+            let conclusion = transaction.run().await;
+            drop(events.send(Event::Reloaded(name, Box::new(conclusion))));
+        });
+    }
+
+    fn manifest_of(&self, name: &str) -> Option<Arc<Manifest>> {
+        Some(self.records.get(name)?.manifest.clone())
+    }
+
+    /// What keeps a reload from being tried at all.
+    pub(super) fn in_the_way(&self, name: &str, successor: &Successor) -> Vec<Problem> {
+        let Some(record) = self.records.get(name) else {
+            return vec![self.unknown(name)];
+        };
+        let mut problems = Vec::new();
+        if record.busy.is_some() {
+            let message = format!("plugin `{name}` is being started, stopped or reloaded already");
+            problems.push(Problem::new("conflict", message, None));
+        } else if record.state != State::Started {
+            let message = format!("plugin `{name}` is `{}`, not started", record.state);
+            let hint = format!("`octa start {name}` takes up what its file holds");
+            problems.push(Problem::new("unavailable", message, Some(hint)));
+        }
+        problems.extend(self.too_many_kept());
+        problems.extend(successor.settled.held.iter().cloned());
+        problems.extend(unreadable(&record.manifest, successor));
+        problems.extend(self.left_alone(name, &successor.manifest));
+        problems
+    }
+
+    fn too_many_kept(&self) -> Option<Problem> {
+        let limit = self.core.config.load().kernel.kept_generations;
+        let (last_name, last) = self.retired.last()?;
+        if self.retired.len() < limit {
+            return None;
+        }
+        let message = format!(
+            "{} generations that have ended are still mapped, and no more than {limit} may be; \
+             the last is generation {} of plugin `{last_name}`: {}",
+            self.retired.len(),
+            last.generation.number,
+            last.causes.join(", "),
+        );
+        let hint = "end the cause (`octa list` shows each), raise `kept_generations` in `[kernel]`, \
+                    or restart the kernel";
+        Some(Problem::new("too-large", message, Some(hint.to_owned())))
+    }
+
+    /// What the new build lacks that it, or running plugins, need.
+    fn left_alone(&self, name: &str, manifest: &Manifest) -> Vec<Problem> {
+        let members = |changed: Option<&Manifest>| {
+            let changed = changed.cloned();
+            Plan::new(self.records.values().map(|record| match &changed {
+                Some(manifest) if record.manifest.name == name => {
+                    Member::new(manifest, Standing::Ready)
+                }
+                _ => record.member(),
+            }))
+        };
+        let (before, after) = (members(None), members(Some(manifest)));
+        let mut problems = Vec::new();
+        for (other, record) in &self.records {
+            if record.state != State::Started || !before.blockers(other).is_empty() {
+                continue;
+            }
+            for blocker in after.blockers(other) {
+                let problem = Problem::new("blocked", blocker.to_string(), blocker.hint());
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
+    }
+
+    /// The present generation goes on: says why.
+    pub(super) fn stay(
+        &mut self,
+        name: &str,
+        version: &str,
+        problem: Problem,
+        waiter: Option<Waiter>,
+    ) {
+        if let Some(waiter) = waiter {
+            drop(waiter.send(Err(problem.clone())));
+        }
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        let Some(live) = &record.live else {
+            return;
+        };
+        let serving = live.status();
+        if record.waiting.first() != Some(&problem) {
+            log::error!(
+                "plugin `{name}` {} goes on, version {version} does not take over: {}",
+                serving.version,
+                with_hint(&problem)
+            );
+        }
+        record.waiting = vec![problem.clone()];
+        let event =
+            json!({ "plugin": name, "serving": serving, "version": version, "problem": problem });
+        self.publish("kernel.plugin.reload_failed", &event);
+    }
+
+    pub(super) async fn reloaded(&mut self, name: &str, conclusion: Conclusion) {
+        let Some(record) = self.records.get_mut(name) else {
+            return;
+        };
+        record.busy = None;
+        let waiter = record.asked.take();
+        match conclusion {
+            Conclusion::Switched {
+                new,
+                report,
+                because,
+            } => {
+                record.source = new.source.clone();
+                record.manifest = new.manifest.clone();
+                record.settled.allow = new.allow.clone();
+                record.settled.config = new.config.clone();
+                record.settled.held = Vec::new();
+                record.waiting = because.iter().cloned().collect();
+                record.live = Some(new);
+                self.switched(name, report, because, waiter);
+            }
+            Conclusion::Stayed { version, problem } => self.stay(name, &version, problem, waiter),
+            Conclusion::Lost(problem) => {
+                record.doors.close(&self.publisher);
+                self.core.commons.services.unregister(name);
+                self.enter(name, State::Failed, vec![problem.clone()]);
+                if let Some(waiter) = waiter {
+                    drop(waiter.send(Err(problem)));
+                }
+            }
+        }
+    }
+
+    fn switched(
+        &mut self,
+        name: &str,
+        report: Reloaded,
+        because: Option<Problem>,
+        waiter: Option<Waiter>,
+    ) {
+        log::info!(
+            "plugin `{name}` {} (generation {}) → {} (generation {})",
+            report.from.version,
+            report.from.number,
+            report.to.version,
+            report.to.number,
+        );
+        let topic = match because {
+            Some(_) => "kernel.plugin.rolled_back",
+            None => "kernel.plugin.reloaded",
+        };
+        self.publish(
+            topic,
+            &json!({ "plugin": name, "reload": report, "problem": because }),
+        );
+        if let Some(waiter) = waiter {
+            drop(waiter.send(Ok(report)));
+        }
+    }
+
+    /// The first seconds of a generation are over.
+    pub(super) async fn proven(&mut self, name: &str, number: u64, result: Result<(), Problem>) {
+        let Some(record) = self.records.get(name) else {
+            return;
+        };
+        let Some(live) = record.live.clone().filter(|live| live.number == number) else {
+            return;
+        };
+        if record.busy.is_some() || record.state != State::Started {
+            return;
+        }
+        match result {
+            Ok(()) => live.end_probation(&self.core, &record.doors),
+            Err(problem) => self.give_way(name, problem).await,
+        }
+    }
+
+    /// A generation failed in its first seconds: the one before comes back.
+    async fn give_way(&mut self, name: &str, problem: Problem) {
+        let (inspection, saved) = match self.core.what_served_before(name).await {
+            Ok(before) => before,
+            Err(other) => {
+                log::error!(
+                    "{}; and there is no way back: {}",
+                    problem.message,
+                    other.message
+                );
+                return;
+            }
+        };
+        let mut successor = self.successor(inspection);
+        successor.state = Wish::PresentOr(saved);
+        successor.because = Some(problem);
+        self.replace(name, successor, None);
+    }
+}
+
+/// How one takes over from the other.
+pub(super) fn how(old: &Option<Arc<Manifest>>, successor: &Successor) -> (ReloadKind, Handover) {
+    let new = &successor.manifest;
+    let old_version = old.as_ref().and_then(|old| old.state_version);
+    let readable = matches!((old_version, new.state_version), (Some(from), Some(to)) if from <= to);
+    let state = match (&successor.state, new.state_version) {
+        (_, None) => Handover::Nothing,
+        (Wish::Saved(saved), Some(_)) => Handover::Saved(saved.clone()),
+        (Wish::PresentOr(saved), Some(_)) if readable => Handover::CurrentOr(saved.clone()),
+        (Wish::PresentOr(Some(saved)), Some(_)) => Handover::Saved(saved.clone()),
+        (Wish::Present, Some(_)) if old_version.is_some() => Handover::Current,
+        (Wish::Present | Wish::PresentOr(None), Some(_)) => Handover::Nothing,
+    };
+    let is_exclusive = |manifest: &Manifest| manifest.reload == ReloadMode::Exclusive;
+    let kind = if is_exclusive(new) || old.as_deref().is_some_and(is_exclusive) {
+        ReloadKind::Exclusive
+    } else if matches!(state, Handover::Nothing) {
+        ReloadKind::Overlap
+    } else {
+        ReloadKind::Handover
+    };
+    (kind, state)
+}
+
+/// State that the successor could not go on with.
+fn unreadable(old: &Manifest, successor: &Successor) -> Option<Problem> {
+    let new = &successor.manifest;
+    let (Some(from), Wish::Present) = (old.state_version, &successor.state) else {
+        return None;
+    };
+    let (message, hint) = match new.state_version {
+        Some(to) if from <= to => return None,
+        Some(to) => (
+            format!(
+                "plugin `{}` {} reads state up to version {to}, and what runs has version {from}",
+                new.name, new.version
+            ),
+            "a rollback can restore the state saved at the switch (`--restore-saved`) and lose what came later",
+        ),
+        None => (
+            format!(
+                "plugin `{}` {} takes over no state, and what runs has some, of version {from}",
+                new.name, new.version
+            ),
+            "give it a `state_version` and a `restore`, or unload the plugin and start it afresh",
+        ),
+    };
+    Some(Problem::new("conflict", message, Some(hint.to_owned())))
+}

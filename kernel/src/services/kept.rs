@@ -1,0 +1,81 @@
+//! A call that outlives who began it: a copy of all it consists of, to begin with again.
+
+use std::{fmt, sync::Arc, task::Context, time::Duration};
+
+use octa_loader::Envelope;
+use octa_plugin_api::Payload;
+
+use super::{
+    Route, Services,
+    call::{Begun, Setup},
+};
+
+/// A copy of a call.
+pub(super) struct KeptCall {
+    services: Services,
+    route: Arc<Route>,
+    correlation: u128,
+    attempt: u32,
+    caller: String,
+    chain: String,
+    trace: String,
+    routing_key: String,
+    idempotency_key: String,
+    headers: Vec<u8>,
+    payload: Payload,
+    /// When its time is over, by the monotonic clock.
+    until: Duration,
+}
+
+impl KeptCall {
+    pub(super) fn new(services: &Services, call: &Setup<'_>, limit: Duration) -> Arc<Self> {
+        let envelope = call.envelope;
+        Arc::new(Self {
+            services: services.clone(),
+            route: call.route.clone(),
+            correlation: call.correlation,
+            attempt: envelope.attempt,
+            caller: envelope.caller.to_owned(),
+            chain: call.chain.to_owned(),
+            trace: envelope.trace.to_owned(),
+            routing_key: envelope.routing_key.to_owned(),
+            idempotency_key: envelope.idempotency_key.to_owned(),
+            headers: envelope.headers.to_vec(),
+            payload: call.payload.clone(),
+            until: services.0.clock.monotonic().saturating_add(limit),
+        })
+    }
+
+    /// Looks for a provider once more, if there is time left.
+    pub(super) fn begin_again(&self, cx: &mut Context<'_>) -> Option<Begun> {
+        let is_late = self.services.0.clock.monotonic() >= self.until;
+        (!is_late).then(|| self.with(|call| self.services.try_again(call, cx)))
+    }
+
+    /// The same call with the time that is left of it.
+    pub(super) fn with<R>(&self, job: impl FnOnce(&Setup<'_>) -> R) -> R {
+        let now = self.services.0.clock.monotonic();
+        let envelope = Envelope {
+            remaining: Some(self.until.saturating_sub(now)),
+            attempt: self.attempt,
+            trace: &self.trace,
+            routing_key: &self.routing_key,
+            idempotency_key: &self.idempotency_key,
+            headers: &self.headers,
+            ..Envelope::of(&self.caller)
+        };
+        job(&Setup {
+            route: &self.route,
+            envelope: &envelope,
+            correlation: self.correlation,
+            chain: &self.chain,
+            payload: &self.payload,
+        })
+    }
+}
+
+impl fmt::Debug for KeptCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeptCall(`{}`)", self.route.name())
+    }
+}

@@ -1,0 +1,88 @@
+//! The way back, by hand and by a restart.
+
+use octa_kernel::{RollbackOptions, StateSource, lifecycle::State};
+use serde_json::Value;
+
+use super::stand::{COUNTER, Stand, UNWATCHED, put};
+use crate::home::{Home, Running, run};
+
+const PLAIN: RollbackOptions = RollbackOptions {
+    restore_saved: false,
+};
+const SAVED: RollbackOptions = RollbackOptions {
+    restore_saved: true,
+};
+
+#[test]
+fn to_code_that_knows_the_state() {
+    run(async {
+        let stand = Stand::of("reload-b").await;
+        let first = stand.generation();
+        stand.succeed("reload-b").await;
+        let back = stand.running.kernel.rollback_plugin(COUNTER, PLAIN).await;
+        let back = back.expect("it goes back");
+        assert_eq!((back.to.number, &back.to.hash), (3, &first.hash));
+        stand.end("reload-b").await;
+    });
+}
+
+#[test]
+fn to_code_that_does_not() {
+    run(async {
+        let stand = Stand::of("reload-a").await;
+        stand.succeed("reload-b").await;
+        stand.load.goes_on(20).await;
+        let kernel = &stand.running.kernel;
+        let refused = kernel.rollback_plugin(COUNTER, PLAIN).await;
+        let refused = refused.expect_err("it does not know the state");
+        assert_eq!(stand.running.told(&refused.0), "?");
+        assert_eq!(stand.generation().number, 2);
+        let plan = kernel.plan_rollback(COUNTER, SAVED).await;
+        assert_eq!(plan.expect("it can").loses.len(), 1);
+        let back = kernel.rollback_plugin(COUNTER, SAVED).await;
+        let state = back.expect("it goes back").state.expect("with its state");
+        assert_eq!((state.source, state.to), (StateSource::Saved, 1));
+        stand.served_by("reload-a").await;
+        let tally = stand.load.end().await;
+        assert_eq!(tally.failed, [""; 0]);
+        let counted = stand.running.call("counter.get", Value::Null).await;
+        let added = counted.expect("it answers")["counts"]["added"].as_u64();
+        assert!(added > Some(0) && added < Some(tally.added), "{added:?}");
+        stand.running.end().await;
+    });
+}
+
+#[test]
+fn there_is_nothing_before_the_first() {
+    run(async {
+        let stand = Stand::of("reload-a").await;
+        let refused = stand.running.kernel.rollback_plugin(COUNTER, PLAIN).await;
+        let refused = refused.expect_err("there is none");
+        assert_eq!(stand.running.told(&refused.0), "?");
+        stand.end("reload-a").await;
+    });
+}
+
+#[test]
+fn a_restart_over_a_refused_file_starts_the_last_good_one() {
+    for bad in [
+        "reload-asks-more",
+        "reload-panics-in-create",
+        "reload-fails-in-start",
+    ] {
+        run(async {
+            let home = Home::with(&[]).config(UNWATCHED);
+            put(&home, "reload-a");
+            let Running { kernel, home } = home.start().await;
+            kernel.stop().await;
+            drop(kernel);
+            put(&home, bad);
+            let running = home.start().await;
+            running.check(COUNTER, State::Started, &[]);
+            let counted = running.call("counter.get", Value::Null).await;
+            assert_eq!(counted.expect("it answers")["by"], "reload-a");
+            assert_eq!(running.plugin(COUNTER).waiting.len(), 1);
+            running.end().await;
+        });
+    }
+}

@@ -1,0 +1,36 @@
+//! Causes that have nothing to do with threads: signals, the linker, the program itself.
+
+use octa_loader::{KeptCause, Unload};
+use serde_json::json;
+
+use crate::unload::stage::{Stage, check_kept, check_unmapped};
+
+/// A real-time signal, which nothing here uses.
+const SIGNAL: i32 = 40;
+
+#[test]
+fn a_signal_that_it_handles() {
+    let live = Stage::new().live("handles-signal");
+    live.call(0, &json!(SIGNAL));
+    let generation = live.end();
+    check_kept(&generation, &["handles signal 40"]);
+    let stage = Stage::new();
+    let other = stage.live("handles-signal");
+    other.call(0, &json!(SIGNAL));
+    check_unmapped(&generation);
+    check_kept(&other.end(), &["handles signal 40"]);
+}
+
+#[test]
+fn a_library_that_the_linker_keeps() {
+    let generation = Stage::new().live("no-delete").end();
+    check_kept(&generation, &["linked with `-z nodelete`"]);
+    let Unload::Kept(causes) = generation.unload() else {
+        panic!("it is kept");
+    };
+    assert!(causes.iter().all(KeptCause::is_final));
+    assert_eq!(
+        causes[0].hint().as_deref(),
+        Some("build the plugin without `-z nodelete`")
+    );
+}
