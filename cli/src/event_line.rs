@@ -64,7 +64,7 @@ impl EventLine {
 
     /// What the kernel tells of a plugin, in words.
     fn in_words(&self) -> Option<String> {
-        let is_own = self.source == "kernel" && self.topic.starts_with("kernel.plugin.");
+        let is_own = self.source == "kernel" && self.topic.starts_with("kernel.");
         let told = is_own.then(|| plugin_event::in_words(self.data.get()))??;
         Some(show::one_line(&told).into_owned())
     }

@@ -25,6 +25,9 @@ pub(crate) const RELOAD_TOPICS: [&str; 3] = [
     "kernel.plugin.rolled_back",
 ];
 
+/// The topic on which it tells that nothing is left of a generation.
+const UNMAPPED: &str = "kernel.generation.unmapped";
+
 /// How events are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -115,8 +118,10 @@ fn is_told(event: &Arc<Event>, told: Option<u64>) -> bool {
     event.topic.starts_with(PLUGIN_TOPICS) && told.is_some_and(|time| event.time <= time)
 }
 
+/// Whether it is told apart, or goes without saying where something is reloaded all the time.
 fn is_apart(event: &Event, style: Style) -> bool {
-    style == Style::Dev && RELOAD_TOPICS.contains(&&*event.topic)
+    let topic = &*event.topic;
+    style == Style::Dev && (RELOAD_TOPICS.contains(&topic) || topic == UNMAPPED)
 }
 
 fn line(event: &Event, style: Style) -> String {

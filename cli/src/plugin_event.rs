@@ -1,4 +1,4 @@
-//! What the kernel tells of a plugin on `kernel.plugin.*`, in words.
+//! What the kernel tells of a plugin on `kernel.plugin.*` and `kernel.generation.*`, in words.
 
 use serde::Deserialize;
 

@@ -257,6 +257,7 @@ impl Manager {
         self.retired.retain(|it| !is_it(it));
         let event = json!({ "plugin": name, "generation": number, "kept": kept });
         let Some(kept) = kept else {
+            self.retry_put_off();
             log::debug!("generation {number} of plugin `{name}` is unmapped");
             return self.publish("kernel.generation.unmapped", &event);
         };

@@ -91,14 +91,20 @@ impl Shared {
     }
 
     fn next(&self) -> Option<Job> {
-        octa_loader::tidy_thread();
-        let mut state = self.state.lock();
-        if state.jobs.is_empty() && state.keep.is_some() {
-            state.idle += 1;
-            self.work.wait_for(&mut state, KEPT);
-            state.idle -= 1;
+        loop {
+            octa_loader::tidy_thread();
+            let mut state = self.state.lock();
+            if state.jobs.is_empty() && state.keep.is_some() {
+                state.idle += 1;
+                let waited = self.work.wait_for(&mut state, KEPT);
+                state.idle -= 1;
+                let is_nudged = !waited.timed_out() && state.keep.is_some();
+                if is_nudged && state.jobs.is_empty() {
+                    continue;
+                }
+            }
+            return state.jobs.pop();
         }
-        state.jobs.pop()
     }
 }
 

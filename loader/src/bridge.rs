@@ -200,7 +200,7 @@ impl Bridge {
         // Counted before it is looked whether the instance is gone: `destroy` closes first.
         let entered = instance.as_deref().map(Entered::new);
         let Some(instance) = instance.as_ref().filter(|_| self.gone().is_ok()) else {
-            inside::plugin(|| (future.drop)(future.data));
+            self.generation.run(|| (future.drop)(future.data));
             return Err(code::PLUGIN_GONE);
         };
         let work = instance.adopt(future);

@@ -29,8 +29,16 @@ struct Shard(AtomicUsize);
 pub(crate) struct Gate {
     state: AtomicU8,
     shards: [Shard; SHARDS],
-    /// Who waits for the last one to leave. Locked only when the gate is closed.
-    waiting: Mutex<Option<Waker>>,
+    /// Locked only when the gate is closed, or opens.
+    leaving: Mutex<Leaving>,
+}
+
+#[derive(Default)]
+struct Leaving {
+    /// Who waits for the last one to leave.
+    waker: Option<Waker>,
+    /// It was open, and nobody has seen it empty since it was closed.
+    occupied: bool,
 }
 
 /// Someone inside; leaving is [`Gate::leave`] or the drop of a guard that holds it.
@@ -40,7 +48,9 @@ pub(crate) struct Inside(usize);
 impl Gate {
     /// Opens it, unless it is closed for good.
     pub(crate) fn open(&self) {
+        let mut leaving = self.leaving.lock();
         self.change(SHUT, OPEN);
+        leaving.occupied = self.is_open();
     }
 
     pub(crate) fn close(&self) {
@@ -49,7 +59,9 @@ impl Gate {
 
     /// Closes it for good.
     pub(crate) fn end(&self) {
+        let mut leaving = self.leaving.lock();
         self.state.store(ENDED, Ordering::SeqCst);
+        leaving.occupied = false;
     }
 
     fn change(&self, from: u8, to: u8) {
@@ -76,6 +88,18 @@ impl Gate {
         None
     }
 
+    /// Goes in although the gate is closed, as long as it was not seen empty: for who is sent by
+    /// someone inside, who waits for the answer and would else never leave.
+    pub(crate) fn follow(&self) -> Option<Inside> {
+        // Whoever sees it empty holds the lock.
+        let leaving = self.leaving.lock();
+        leaving.occupied.then(|| {
+            let inside = Inside(shard_of_this_thread());
+            self.shards[inside.0].0.fetch_add(1, Ordering::SeqCst);
+            inside
+        })
+    }
+
     #[inline(always)]
     pub(crate) fn leave(&self, inside: Inside) {
         self.shards[inside.0].0.fetch_sub(1, Ordering::SeqCst);
@@ -86,7 +110,8 @@ impl Gate {
 
     #[cold]
     fn wake_who_waits(&self) {
-        if let Some(waker) = self.waiting.lock().take() {
+        let waker = self.leaving.lock().waker.take();
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
@@ -101,8 +126,10 @@ impl Gate {
 
     /// Ready when nobody is inside. One may wait at a time.
     pub(crate) fn poll_empty(&self, waker: &Waker) -> Poll<()> {
-        *self.waiting.lock() = Some(waker.clone());
+        let mut leaving = self.leaving.lock();
+        leaving.waker = Some(waker.clone());
         if self.count() == 0 {
+            leaving.occupied = false;
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -153,6 +180,24 @@ mod tests {
         gate.end();
         gate.open();
         assert!(gate.enter().is_none(), "it was closed for good");
+    }
+
+    #[test]
+    fn follows_whom_it_has_let_in() {
+        let gate = Gate::default();
+        assert!(gate.follow().is_none(), "it was never open");
+        gate.open();
+        let inside = gate.enter().expect("it is open");
+        gate.close();
+        let follower = gate.follow().expect("somebody is inside");
+        gate.leave(inside);
+        assert!(gate.poll_empty(Waker::noop()).is_pending());
+        gate.leave(follower);
+        assert!(gate.poll_empty(Waker::noop()).is_ready());
+        assert!(gate.follow().is_none(), "it was seen empty");
+        gate.open();
+        gate.end();
+        assert!(gate.follow().is_none(), "it was closed for good");
     }
 
     #[test]

@@ -16,9 +16,6 @@ impl Owner {
     /// The host, and all libraries that stay.
     pub(crate) const PROCESS: Self = Self(0);
 
-    /// A plugin, and nobody knows which.
-    const NOBODY: Self = Self(u64::MAX);
-
     /// A new one.
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -53,12 +50,6 @@ pub(crate) fn call<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
     let result = run(owner, work);
     sys::after_plugin();
     result
-}
-
-/// Runs code of a plugin that nobody named.
-#[inline(always)]
-pub(crate) fn plugin<R>(work: impl FnOnce() -> R) -> R {
-    call(Owner::NOBODY, work)
 }
 
 /// Runs code of the host, for a plugin.

@@ -22,7 +22,6 @@ use crate::{
     event::{Batch, EventView},
     gate::{Gate, Inside},
     generation::Generation,
-    inside,
     ledger::Ledger,
     outcome::{Outcome, empty_reply, read_reply},
     slot::Slot,
@@ -99,6 +98,10 @@ impl Instance {
         options: &CreateOptions,
     ) -> Result<Self, Error> {
         let name: Arc<str> = generation.manifest().name.as_str().into();
+        if !generation.admit() {
+            let message = format!("plugin `{name}` is gone");
+            return Err(Error::new(ErrorKind::PluginGone, message));
+        }
         let bridge = Bridge::new(name.clone(), generation.clone(), host);
         let functions = generation.root().plugin();
         let request = abi::CreateRequest {
@@ -115,10 +118,11 @@ impl Instance {
         };
         let mut instance = std::ptr::null();
         let mut reply = empty_reply();
-        inside::plugin(|| functions.create()(&request, &mut instance, &mut reply));
+        generation.run(|| functions.create()(&request, &mut instance, &mut reply));
         let outcome = read_reply(reply, &name);
         if let Err(error) = outcome.result {
             bridge.close();
+            generation.dismiss();
             return Err(error);
         }
         let shared = Shared {
@@ -193,10 +197,39 @@ impl Instance {
         payload: &Payload,
         cx: &mut Context<'_>,
     ) -> Started {
+        match self.0.gate.enter() {
+            Some(inside) => self.call_inside(inside, handler, envelope, terms, payload, cx),
+            None => self.not_open(),
+        }
+    }
+
+    /// The same for a call that a call or a delivery inside waits for: it is let in until
+    /// [`drained`](Self::drained) has seen nobody inside.
+    pub fn call_from_inside(
+        &self,
+        handler: u32,
+        envelope: &Envelope<'_>,
+        terms: &Terms<'_>,
+        payload: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Started {
+        match self.0.gate.follow() {
+            Some(inside) => self.call_inside(inside, handler, envelope, terms, payload, cx),
+            None => self.not_open(),
+        }
+    }
+
+    #[inline(always)]
+    fn call_inside(
+        &self,
+        inside: Inside,
+        handler: u32,
+        envelope: &Envelope<'_>,
+        terms: &Terms<'_>,
+        payload: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Started {
         let shared = &self.0;
-        let Some(inside) = shared.gate.enter() else {
-            return self.not_open();
-        };
         let payload = payload.as_abi();
         let enter = shared.functions.call();
         let mut slot = Slot::take();
@@ -389,8 +422,11 @@ impl Instance {
         if self.is_busy() || shared.destroyed.swap(true, Ordering::SeqCst) {
             return false;
         }
-        inside::plugin(|| shared.functions.destroy()(shared.instance.0));
-        shared.generation.retire();
+        let generation = &shared.generation;
+        generation.run(|| shared.functions.destroy()(shared.instance.0));
+        if generation.dismiss() {
+            generation.retire();
+        }
         true
     }
 
@@ -420,15 +456,15 @@ impl Shared {
         let place = slot.as_abi();
         let mut future = no_future();
         let mut reply = empty_reply();
-        let status =
-            inside::plugin(|| lend(waker, |waker| enter(waker, &place, &mut future, &mut reply)));
+        let status = (self.generation)
+            .run(|| lend(waker, |waker| enter(waker, &place, &mut future, &mut reply)));
         if status == status::PENDING {
             let waker = Some(waker.clone());
             return Started::Pending(Work::new(self, future, slot, inside, borrowed, waker));
         }
         let mut outcome = read_reply(reply, &self.name);
         if status != status::READY {
-            inside::plugin(|| (future.drop)(future.data));
+            self.generation.run(|| (future.drop)(future.data));
             outcome = unknown_status(&self.name, status).into();
         }
         slot.give_back();

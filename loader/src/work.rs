@@ -20,7 +20,6 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     gate::Inside,
-    inside,
     instance::{Entered, Shared},
     outcome::{Outcome, empty_reply, read_reply},
     slot::Slot,
@@ -107,7 +106,8 @@ impl Future for Work {
         };
         let mut reply = empty_reply();
         let (poll, data) = (work.future.poll, work.future.data);
-        let status = inside::plugin(|| lend(cx.waker(), |waker| poll(data, waker, &mut reply)));
+        let status = (self.cell.shared.generation)
+            .run(|| lend(cx.waker(), |waker| poll(data, waker, &mut reply)));
         match status {
             status::PENDING => {
                 match &mut work.waker {
@@ -191,7 +191,7 @@ impl Cell {
 impl Shared {
     fn cancel(&self, work: Running) {
         let (drop, data) = (work.future.drop, work.future.data);
-        inside::plugin(|| drop(data));
+        self.generation.run(|| drop(data));
         self.finish(Some(work));
     }
 

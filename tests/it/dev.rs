@@ -14,9 +14,6 @@ use crate::{
     program::octa,
 };
 
-/// The plugin that is developed.
-const COUNTER: &str = "counter";
-
 /// What has to be said to build in the tests' own target directory.
 const NEEDED: [&str; 5] = [
     "PATH",
@@ -29,6 +26,7 @@ const NEEDED: [&str; 5] = [
 /// A crate that is developed.
 struct Developing {
     home: Home,
+    name: &'static str,
     process: Process,
 }
 
@@ -41,23 +39,24 @@ impl Drop for Process {
     }
 }
 
-/// A new crate, built once: a scenario has no patience for its dependencies.
-fn new_crate() -> Home {
+/// A new crate, built once: a scenario has no patience for its dependencies. Its name is its own, for
+/// scenarios build into one target directory.
+fn new_crate(name: &str) -> Home {
     // The fixtures are built in the same target directory.
     fixtures::library(NEIGHBOUR);
     let home = Home::empty();
     let root = home.root().display().to_string();
-    let written = octa(&home, &["new", COUNTER, "--path", &root]);
+    let written = octa(&home, &["new", name, "--path", &root]);
     assert_eq!(written.code, 0, "{}", written.stderr);
     assert!(written.stdout.contains("octa dev"), "{}", written.stdout);
-    Build::offline(&home.root().join(COUNTER)).run();
+    Build::offline(&home.root().join(name)).run();
     home
 }
 
 impl Developing {
-    fn begin(home: Home) -> Self {
+    fn begin(home: Home, name: &'static str) -> Self {
         let mut command = Command::new(fixtures::octa());
-        command.arg("dev").arg(home.root().join(COUNTER));
+        command.arg("dev").arg(home.root().join(name));
         command.arg("--data").arg(home.data());
         command.args(["--", "--offline"]).env_clear();
         for name in NEEDED {
@@ -72,7 +71,11 @@ impl Developing {
         command.stderr(File::create(home.root().join("stderr")).expect("a file"));
         let child = command.spawn().expect("the program runs");
         let process = Process(child);
-        Self { home, process }
+        Self {
+            home,
+            name,
+            process,
+        }
     }
 
     fn text(&self, name: &str) -> String {
@@ -101,13 +104,14 @@ impl Developing {
     }
 
     fn source(&self) -> PathBuf {
-        self.home.root().join(COUNTER).join("src/lib.rs")
+        self.home.root().join(self.name).join("src/lib.rs")
     }
 
     /// Checks, from another process, how often Ada has visited.
     #[track_caller]
     fn check_visits(&self, expect: u64) {
-        let called = octa(&self.home, &["call", "counter.greet", "\"Ada\""]);
+        let capability = format!("{}.greet", self.name);
+        let called = octa(&self.home, &["call", &capability, "\"Ada\""]);
         let expect = format!("{{\"name\":\"Ada\",\"visits\":{expect}}}\n");
         assert_eq!((called.code, called.stdout), (0, expect));
     }
@@ -124,9 +128,9 @@ impl Developing {
 
 #[test]
 fn every_save_shows() {
-    let home = new_crate();
+    let home = new_crate("counter");
     run(async {
-        let mut developing = Developing::begin(home);
+        let mut developing = Developing::begin(home, "counter");
         let said = developing.says(&["octa dev: "]).await;
         assert!(said.contains("`counter`"), "{said}");
         assert!(said.contains("are granted what they ask for"), "{said}");
@@ -162,11 +166,11 @@ fn every_save_shows() {
 
 #[test]
 fn a_build_that_does_not_start_changes_nothing() {
-    let home = new_crate();
+    let home = new_crate("greeter");
     run(async {
-        let mut developing = Developing::begin(home);
+        let mut developing = Developing::begin(home, "greeter");
         developing
-            .says(&["started    counter 0.1.0 (gen 1, "])
+            .says(&["started    greeter 0.1.0 (gen 1, "])
             .await;
         developing.save(
             "impl Plugin {",
@@ -177,20 +181,20 @@ fn a_build_that_does_not_start_changes_nothing() {
 ",
         );
         let told = developing.says(&["error: ", "no light"]).await;
-        assert!(told.contains("`start` of plugin `counter`"), "{told}");
+        assert!(told.contains("`start` of plugin `greeter`"), "{told}");
         developing
-            .says(&["still serving counter 0.1.0 (gen 1, "])
+            .says(&["still serving greeter 0.1.0 (gen 1, "])
             .await;
         developing.check_visits(1);
 
         developing.save("panic!(\"no light\")", "Ok(())");
         developing
-            .says(&["reloaded   counter 0.1.0 (gen 1, "])
+            .says(&["reloaded   greeter 0.1.0 (gen 1, "])
             .await;
         developing.check_visits(2);
         // What has changed nothing is told as well: whoever saved waits for an answer.
         developing.save("Ok(())", "Ok(())");
-        developing.says(&["unchanged  counter 0.1.0 ("]).await;
+        developing.says(&["unchanged  greeter 0.1.0 ("]).await;
         developing.interrupt();
     });
 }

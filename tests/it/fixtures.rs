@@ -5,6 +5,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::LazyLock,
@@ -18,7 +19,13 @@ pub(crate) fn library(fixture: &str) -> PathBuf {
     static ZOO: LazyLock<PathBuf> = LazyLock::new(|| {
         let target = target("fixtures");
         cargo(&target)
-            .args(["--workspace", "--exclude", "aborts"])
+            .args([
+                "--workspace",
+                "--exclude",
+                "aborts",
+                "--exclude",
+                "cpp-inside",
+            ])
             .run();
         let abort = r#"profile.dev.panic="abort""#;
         cargo(&target)
@@ -50,6 +57,26 @@ pub(crate) fn foreign_library(fixture: &str) -> Option<PathBuf> {
         .env("RUSTC", rustc)
         .run();
     Some(in_target(&target, fixture))
+}
+
+/// The library of a fixture with C++ inside, if there is a compiler for it. Where there is none,
+/// whoever runs the tests is told so.
+pub(crate) fn cpp_library(fixture: &str) -> Option<PathBuf> {
+    if Command::new("g++").arg("--version").output().is_err() {
+        tell_not_run("plugins with C++ inside (install g++)");
+        return None;
+    }
+    let target = target("fixtures");
+    cargo(&target).args(["--package", fixture]).run();
+    Some(in_target(&target, fixture))
+}
+
+/// Tells who runs the tests what could not be run.
+fn tell_not_run(what: &str) {
+    if let Some(path) = variable("OCTA_NOT_RUN") {
+        let list = fs::OpenOptions::new().append(true).open(path);
+        writeln!(list.expect("a list"), "{what}").expect("the list is writable");
+    }
 }
 
 /// The program, built as the tests are.

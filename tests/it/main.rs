@@ -25,3 +25,4 @@ mod program;
 mod reload;
 mod scenarios;
 mod trees;
+mod unload;

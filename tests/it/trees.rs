@@ -86,6 +86,20 @@ pub(crate) fn newer_host() -> PathBuf {
     fixtures::target("fixtures").join("debug/host")
 }
 
+/// A library that has the loader inside, and a program that opens it: its arguments are that
+/// library, a plugin, and a data directory.
+pub(crate) fn embedded_host() -> (PathBuf, PathBuf) {
+    let tree = Tree::new("embedded", &[]);
+    tree.copy(&fixtures::workspace().join("embedded"), "embedded");
+    tree.build(
+        &[&INTERFACE[..], &["loader", "embedded"]].concat(),
+        "embedded",
+    );
+    let target = fixtures::target("fixtures");
+    let library = fixtures::in_target(&target, "embedded");
+    (target.join("debug/embedder"), library)
+}
+
 fn plugin(edits: &[Edit], fixture: &str, name: &str) -> PathBuf {
     let tree = Tree::new(name, edits);
     tree.transplant(fixture, name);

@@ -103,8 +103,8 @@ impl Session<'_> {
         for status in same.iter().filter_map(|laid| self.status(&laid.plugin)) {
             say("unchanged", &named(&status), took);
         }
-        let new = new.into_iter().map(|laid| laid.plugin.clone());
-        self.bring(new.collect(), took, news).await && is_well
+        let new = new.into_iter().cloned().collect();
+        self.bring(new, took, news).await && is_well
     }
 
     fn lay(&mut self, libraries: Vec<(String, PathBuf)>) -> (Vec<Laid>, bool) {
@@ -154,33 +154,46 @@ impl Session<'_> {
 
     /// Brings plugins to what was built, and says of each what came of it. One that fails is tried
     /// again as long as others succeed: it may need what they newly offer.
-    async fn bring(&self, mut plugins: Vec<String>, took: Duration, news: &mut News) -> bool {
-        while !plugins.is_empty() {
+    async fn bring(&self, mut new: Vec<Laid>, took: Duration, news: &mut News) -> bool {
+        if self.kernel.plugins().is_empty()
+            // All at once, so that none fails for want of one that comes after it.
+            && let Err(error) = self.kernel.start().await
+        {
+            output::say(&Failure::from(error).to_string());
+            return false;
+        }
+        while !new.is_empty() {
             let mut failed = Vec::new();
-            for plugin in &plugins {
-                match self.bring_one(plugin).await {
+            for laid in &new {
+                match self.bring_one(laid).await {
                     Ok(serving) => {
-                        news.tells_of(plugin, serving.number);
+                        news.tells_of(&laid.plugin, serving.number);
                         say(serving.what, &serving.told, took);
                     }
-                    Err(error) => failed.push((plugin.clone(), error)),
+                    Err(error) => failed.push((laid.clone(), error)),
                 }
             }
-            if failed.len() == plugins.len() {
+            if failed.len() == new.len() {
                 for (_, PluginError(problem)) in failed {
                     news.tells(&problem.message);
                     output::say(&Failure::from(ErrorBody::from(problem)).to_string());
                 }
                 return false;
             }
-            plugins = failed.into_iter().map(|(plugin, _)| plugin).collect();
+            new = failed.into_iter().map(|(laid, _)| laid).collect();
         }
         true
     }
 
-    async fn bring_one(&self, plugin: &str) -> Result<Serving, PluginError> {
-        let status = self.status(plugin);
-        if status.is_some_and(|status| status.state == State::Started) {
+    async fn bring_one(&self, laid: &Laid) -> Result<Serving, PluginError> {
+        let Laid { plugin, .. } = laid;
+        let is_started = |status: PluginStatus| status.state == State::Started;
+        // It may have come up by itself, with what it was waiting for.
+        if !self.serves(laid) && !self.status(plugin).is_some_and(is_started) {
+            self.kernel.start_plugin(plugin).await?;
+        }
+        // Of a build that failed before, the kernel starts the one that served instead.
+        if !self.serves(laid) {
             let reloaded = self.kernel.reload_plugin(plugin).await?;
             return Ok(Serving {
                 what: "reloaded",
@@ -188,15 +201,12 @@ impl Session<'_> {
                 number: reloaded.to.number,
             });
         }
-        self.kernel.start_plugin(plugin).await?;
         let status = self.status(plugin);
-        let generation = status
-            .as_ref()
-            .and_then(|status| status.generation.as_ref());
+        let generation = status.as_ref().and_then(|it| it.generation.as_ref());
         Ok(Serving {
             what: "started",
             number: generation.map_or(0, |generation| generation.number),
-            told: status.as_ref().map_or(plugin.to_owned(), named),
+            told: status.as_ref().map_or(plugin.clone(), named),
         })
     }
 }

@@ -109,7 +109,11 @@ impl Lane {
     }
 
     /// Delivers a batch. False if the lane ends, and what is left of the batch is in the mailbox.
-    async fn deliver_all(&self, batch: &mut Vec<Held>, leaving: &watch::Receiver<bool>) -> bool {
+    pub(super) async fn deliver_all(
+        &self,
+        batch: &mut Vec<Held>,
+        leaving: &watch::Receiver<bool>,
+    ) -> bool {
         while !batch.is_empty() {
             let letters = batch.clone();
             let handled = Arc::new(AtomicUsize::new(0));
@@ -152,7 +156,13 @@ impl Lane {
 
     /// Takes out of a batch what needs no more: what was handled, and the event after it if it
     /// was tried too often.
-    fn settle(&self, batch: &mut Vec<Held>, handled: usize, result: Result<(), Error>, ends: bool) {
+    pub(super) fn settle(
+        &self,
+        batch: &mut Vec<Held>,
+        handled: usize,
+        result: Result<(), Error>,
+        ends: bool,
+    ) {
         batch.drain(..batch.len().min(handled & !CUT));
         let Err(error) = result else {
             // Unless it was cut short, that is all of it.

@@ -86,6 +86,7 @@ impl Manager {
             drop(self.core.remember(live, None));
         }
         self.enter(name, State::Started, Vec::new());
+        self.retry_put_off();
     }
 
     /// It cannot run: what ran before takes its place, if there is something.

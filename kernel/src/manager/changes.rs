@@ -1,12 +1,13 @@
 //! What changes while plugins run: files of the plugin directory, and the configuration.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use octa_loader::{Change, Inspection, WatchOptions, Watcher};
 
 use super::{
     Event, Manager,
-    record::{Doing, Wanted},
+    record::{Doing, Record, Settled, Wanted},
+    replace::{Successor, Wish},
     scan::{Rejection, accept},
 };
 use crate::{
@@ -67,6 +68,7 @@ impl Manager {
         let is_serving = record.state == State::Started && record.busy.is_none();
         if is_serving && record.source.hash() == Some(found.hash) {
             record.waiting.clear();
+            record.pending = None;
             return;
         }
         record.arrived = Some(Box::new(found));
@@ -114,7 +116,7 @@ impl Manager {
 
     /// Takes up what has arrived for plugins that nothing is being done with.
     pub(super) async fn take_up_arrivals(&mut self) {
-        let idle = |record: &super::Record| record.arrived.is_some() && record.busy.is_none();
+        let idle = |record: &Record| record.arrived.is_some() && record.busy.is_none();
         let names: Vec<String> = self
             .records
             .iter()
@@ -145,9 +147,8 @@ impl Manager {
 
     /// Forgets plugins whose file is gone and that are unloaded.
     pub(super) fn remove_gone(&mut self) {
-        let is_gone = |record: &super::Record| {
-            record.is_removed && record.live.is_none() && record.busy.is_none()
-        };
+        let is_gone =
+            |record: &Record| record.is_removed && record.live.is_none() && record.busy.is_none();
         self.records.retain(|_, record| !is_gone(record));
     }
 
@@ -163,7 +164,7 @@ impl Manager {
             .filter(|n| changed(n))
             .cloned()
             .collect();
-        self.core.config.store(std::sync::Arc::new(config));
+        self.core.config.store(Arc::new(config));
         for name in changed {
             self.settle_again(&name);
             applied.plugins.push(name);
@@ -177,27 +178,20 @@ impl Manager {
             return;
         };
         let settled = self.settle(&record.manifest);
+        let serves = record.state == State::Started && record.busy.is_none();
+        if serves && settled.enabled && settled.held.is_empty() {
+            let successor = self.with_other_settings(record, settled);
+            return self.replace(name, successor, None);
+        }
         let is_running = self.is_running;
         let Some(record) = self.records.get_mut(name) else {
             return;
         };
-        let was_enabled = std::mem::replace(&mut record.settled.enabled, settled.enabled);
+        let was_enabled = record.settled.enabled;
         if was_enabled && !settled.enabled {
             record.want(Wanted::Unloaded);
         } else if !was_enabled && settled.enabled && is_running {
             record.want(Wanted::Started);
-        }
-        let serves = record.state == State::Started && record.busy.is_none();
-        if serves && settled.enabled && settled.held.is_empty() {
-            let mut successor = super::replace::Successor {
-                source: record.source.clone(),
-                manifest: record.manifest.clone(),
-                settled,
-                state: super::replace::Wish::Present,
-                because: None,
-            };
-            successor.settled.enabled = true;
-            return self.replace(name, successor, None);
         }
         record.settled = settled;
         if record.has_failed() && record.wanted == Wanted::Started {
@@ -209,6 +203,19 @@ impl Manager {
                 "plugin `{name}` was being reloaded: its new configuration holds from the next reload on"
             );
         }
+    }
+
+    /// What runs, or a newer build that was waiting for this, with other settings.
+    fn with_other_settings(&self, record: &Record, settled: Settled) -> Successor {
+        let waiting = record.pending.clone().map(|found| self.successor(*found));
+        let ready = waiting.filter(|it| self.in_the_way(&record.manifest.name, it).is_empty());
+        ready.unwrap_or_else(|| Successor {
+            source: record.source.clone(),
+            manifest: record.manifest.clone(),
+            settled,
+            state: Wish::Present,
+            because: None,
+        })
     }
 
     /// How a change of the configuration ended.

@@ -8,7 +8,7 @@ use octa_loader::{CreateOptions, Generation, Instance, Manifest, Snapshot};
 use octa_plugin_api::{Error, Payload, block_on};
 
 use super::{
-    Core,
+    Core, Event,
     live::{Leaving, Live},
     record::Source,
     retire::Ended,
@@ -92,12 +92,19 @@ impl Core {
         );
         let (config, host) = (from.config.clone(), facilities.clone());
         let creating = format!("`create` of plugin `{name}`");
+        let kept = ended.kept(format!("{creating} has not returned"));
         let created = self.within(limit, &creating, move || {
             let made = core.create(&generation, config, host);
             ended.instance = made.as_ref().ok().cloned();
             (made, ended)
         });
-        let (made, ended) = created.await?;
+        let (made, ended) = created.await.inspect_err(|_| {
+            // Until it does, and is brought to its end there.
+            drop(
+                self.events
+                    .send(Event::Ended(name.clone(), number, Some(kept))),
+            );
+        })?;
         let instance = made?;
         ended.forget();
         let now = self.commons.clock.wall();
@@ -119,9 +126,13 @@ impl Core {
             let message = "there is no data directory to stage in";
             return Err(Problem::new("internal", message, None));
         };
+        let kept = self.store.as_ref().map(|store| store.keep(inspection));
+        let kept = kept
+            .transpose()
+            .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
         let staged = stage
             .copies
-            .stage(inspection)
+            .stage(kept.as_ref().unwrap_or(inspection))
             .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
         self.opener
             .open(&staged, from.manifest.clone())
@@ -189,6 +200,8 @@ impl Core {
 
     /// Runs the author's `stop`, and ends what is unfinished then.
     pub(super) async fn stop(&self, live: &Live) -> Result<(), Problem> {
+        // It may wait for its tasks.
+        live.facilities.thaw();
         let stopping = live.instance.clone();
         let stopped = self
             .run_step(live, "stop", self.stop_deadline(), move || {

@@ -42,6 +42,8 @@ pub(super) struct Record {
     pub(super) generations: u64,
     /// What lies in its file now, to be taken up when it is not busy.
     pub(super) arrived: Option<Box<Inspection>>,
+    /// A build that may serve as soon as something else changes: a permission, a dependency.
+    pub(super) pending: Option<Box<Inspection>>,
     /// Its file is gone: so is the plugin, when it is unloaded.
     pub(super) is_removed: bool,
     /// Who asked for the reload that is under way.
@@ -118,6 +120,7 @@ impl Record {
             doors: Doors::default(),
             generations: 0,
             arrived: None,
+            pending: None,
             is_removed: false,
             asked: None,
         }

@@ -114,13 +114,16 @@ impl Manager {
 
     /// Begins a reload, unless something stands in its way.
     pub(super) fn replace(&mut self, name: &str, successor: Successor, waiter: Option<Waiter>) {
+        if let Some(problem) = self.not_now(name) {
+            if let Some(waiter) = waiter {
+                drop(waiter.send(Err(problem)));
+            }
+            return;
+        }
         if let Some(problem) = self.in_the_way(name, &successor).into_iter().next() {
-            return self.stay(
-                name,
-                &successor.manifest.version.to_string(),
-                problem,
-                waiter,
-            );
+            self.put_off(name, successor.source);
+            let version = successor.manifest.version.to_string();
+            return self.stay(name, &version, problem, waiter);
         }
         let (kind, state) = how(&self.manifest_of(name), &successor);
         let Some(record) = self.records.get_mut(name) else {
@@ -157,27 +160,52 @@ impl Manager {
         });
     }
 
+    /// Keeps a build for later: what stands in its way may go away.
+    fn put_off(&mut self, name: &str, source: Source) {
+        if let Some(record) = self.records.get_mut(name)
+            && let Source::File(found) = source
+            && record.source.hash() != Some(found.hash)
+        {
+            record.pending = Some(found);
+        }
+    }
+
+    /// Tries again what was put off.
+    pub(super) fn retry_put_off(&mut self) {
+        for record in self.records.values_mut() {
+            if record.arrived.is_none() {
+                record.arrived = record.pending.take();
+            }
+        }
+    }
+
     fn manifest_of(&self, name: &str) -> Option<Arc<Manifest>> {
         Some(self.records.get(name)?.manifest.clone())
     }
 
-    /// What keeps a reload from being tried at all.
-    pub(super) fn in_the_way(&self, name: &str, successor: &Successor) -> Vec<Problem> {
+    /// Why the plugin is in no state to be replaced.
+    fn not_now(&self, name: &str) -> Option<Problem> {
         let Some(record) = self.records.get(name) else {
-            return vec![self.unknown(name)];
+            return Some(self.unknown(name));
         };
-        let mut problems = Vec::new();
         if record.busy.is_some() {
             let message = format!("plugin `{name}` is being started, stopped or reloaded already");
-            problems.push(Problem::new("conflict", message, None));
-        } else if record.state != State::Started {
+            return Some(Problem::new("conflict", message, None));
+        }
+        (record.state != State::Started).then(|| {
             let message = format!("plugin `{name}` is `{}`, not started", record.state);
             let hint = format!("`octa start {name}` takes up what its file holds");
-            problems.push(Problem::new("unavailable", message, Some(hint)));
-        }
+            Problem::new("unavailable", message, Some(hint))
+        })
+    }
+
+    /// What keeps a reload from being tried at all.
+    pub(super) fn in_the_way(&self, name: &str, successor: &Successor) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.not_now(name).into_iter().collect();
         problems.extend(self.too_many_kept());
         problems.extend(successor.settled.held.iter().cloned());
-        problems.extend(unreadable(&record.manifest, successor));
+        let manifest = self.manifest_of(name);
+        problems.extend(manifest.and_then(|manifest| unreadable(&manifest, successor)));
         problems.extend(self.left_alone(name, &successor.manifest));
         problems
     }
@@ -245,13 +273,15 @@ impl Manager {
             return;
         };
         let serving = live.status();
-        if record.waiting.first() != Some(&problem) {
-            log::error!(
-                "plugin `{name}` {} goes on, version {version} does not take over: {}",
-                serving.version,
-                with_hint(&problem)
-            );
+        if record.waiting.first() == Some(&problem) {
+            // Told already.
+            return;
         }
+        log::error!(
+            "plugin `{name}` {} goes on, version {version} does not take over: {}",
+            serving.version,
+            with_hint(&problem)
+        );
         record.waiting = vec![problem.clone()];
         let event =
             json!({ "plugin": name, "serving": serving, "version": version, "problem": problem });
@@ -277,7 +307,9 @@ impl Manager {
                 record.settled.held = Vec::new();
                 record.waiting = because.iter().cloned().collect();
                 record.live = Some(new);
+                record.pending = None;
                 self.switched(name, report, because, waiter);
+                self.retry_put_off();
             }
             Conclusion::Stayed { version, problem } => self.stay(name, &version, problem, waiter),
             Conclusion::Lost(problem) => {

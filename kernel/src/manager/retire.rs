@@ -74,6 +74,15 @@ impl Ended {
         &self.generation
     }
 
+    /// How it is told of while this keeps it.
+    pub(super) fn kept(&self, cause: String) -> RetiredStatus {
+        RetiredStatus {
+            generation: self.status.clone(),
+            causes: vec![cause],
+            is_final: false,
+        }
+    }
+
     /// It goes on.
     pub(super) fn forget(mut self) {
         self.is_armed = false;

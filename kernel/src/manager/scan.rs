@@ -140,7 +140,11 @@ impl Manager {
             let is_same = known.source.hash() == record.source.hash();
             record.state = known.state;
             record.wanted = known.wanted;
-            record.waiting = known.waiting;
+            // Told of a newer build while the kernel's copy of an older one runs.
+            let is_copy = matches!(&record.source, Source::File(found) if Some(&found.path) != record.file.as_ref());
+            if is_same || is_copy {
+                record.waiting = known.waiting;
+            }
             record.doors = known.doors;
             record.generations = known.generations;
             if is_same {

@@ -13,7 +13,7 @@ use octa_plugin_api::{Error, ErrorKind};
 use tokio::sync::futures::OwnedNotified;
 
 use super::{
-    Intake, Route, Services,
+    Intake, Provider, Route, Services,
     call::{Begun, Setup},
     intake::Moment,
     kept::KeptCall,
@@ -56,9 +56,36 @@ impl Services {
             let Some(paused) = seen.intakes.iter().find(|w| w.moment.is_paused()) else {
                 return nobody(call.route).into();
             };
+            if call.may_be_waited_for(&seen.providers)
+                && let Some(begun) = self.enter_one(&call.from_inside(), &seen.providers, cx)
+            {
+                return begun;
+            }
             let limit = self.deadline(call.envelope, paused.deadline);
             let kept = KeptCall::new(self, call, limit);
             return self.wait(call, None, limit, Waited::Provider(seen.signals, kept), cx);
+        }
+    }
+}
+
+impl Setup<'_> {
+    /// Whether a provider may wait for it, directly or by way of other calls.
+    fn may_be_waited_for(&self, providers: &Providers) -> bool {
+        let is_caller = |provider: &Provider| **provider.instance.name() == *self.envelope.caller;
+        self.chain != self.route.chain() || providers.iter().any(is_caller)
+    }
+
+    fn from_inside(&self) -> Self {
+        Self {
+            is_from_inside: true,
+            ..*self
+        }
+    }
+
+    pub(super) fn from_outside(&self) -> Self {
+        Self {
+            is_from_inside: false,
+            ..*self
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Setup<'a> {
     pub(super) correlation: u128,
     pub(super) chain: &'a str,
     pub(super) payload: &'a Payload,
+    /// A call or a delivery inside a provider may wait for it.
+    pub(super) is_from_inside: bool,
 }
 
 impl Services {
@@ -53,6 +55,7 @@ impl Services {
                 correlation,
                 chain: route.chain(),
                 payload,
+                is_from_inside: false,
             };
             return self.choose(&call, cx);
         }
@@ -76,6 +79,7 @@ impl Services {
                     correlation,
                     chain: chain.as_str(),
                     payload,
+                    is_from_inside: false,
                 };
                 self.choose(&call, cx)
             }
@@ -150,7 +154,7 @@ impl Services {
         limit: Duration,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        if !provider.instance.is_open() {
+        if !call.is_from_inside && !provider.instance.is_open() {
             return None;
         }
         let kept = KeptCall::new(self, call, limit);
@@ -208,8 +212,11 @@ impl Provider {
             correlation: call.correlation,
             chain: call.chain,
         };
-        self.instance
-            .call(self.handler, call.envelope, &terms, call.payload, cx)
+        let (instance, handler) = (&self.instance, self.handler);
+        if call.is_from_inside {
+            return instance.call_from_inside(handler, call.envelope, &terms, call.payload, cx);
+        }
+        instance.call(handler, call.envelope, &terms, call.payload, cx)
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct KeptCall {
     idempotency_key: String,
     headers: Vec<u8>,
     payload: Payload,
+    is_from_inside: bool,
     /// When its time is over, by the monotonic clock.
     until: Duration,
 }
@@ -42,6 +43,7 @@ impl KeptCall {
             idempotency_key: envelope.idempotency_key.to_owned(),
             headers: envelope.headers.to_vec(),
             payload: call.payload.clone(),
+            is_from_inside: call.is_from_inside,
             until: services.0.clock.monotonic().saturating_add(limit),
         })
     }
@@ -49,7 +51,7 @@ impl KeptCall {
     /// Looks for a provider once more, if there is time left.
     pub(super) fn begin_again(&self, cx: &mut Context<'_>) -> Option<Begun> {
         let is_late = self.services.0.clock.monotonic() >= self.until;
-        (!is_late).then(|| self.with(|call| self.services.try_again(call, cx)))
+        (!is_late).then(|| self.with(|call| self.services.try_again(&call.from_outside(), cx)))
     }
 
     /// The same call with the time that is left of it.
@@ -70,6 +72,7 @@ impl KeptCall {
             correlation: self.correlation,
             chain: &self.chain,
             payload: &self.payload,
+            is_from_inside: self.is_from_inside,
         })
     }
 }

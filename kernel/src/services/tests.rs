@@ -6,7 +6,8 @@ mod storm;
 
 use std::{sync::Arc, task::Poll, time::Duration};
 
-use octa_plugin_api::ErrorKind;
+use octa_plugin_api::{ErrorKind, block_on};
+use serde_json::json;
 
 use super::{Intake, Probation};
 use crate::time::VirtualClock;
@@ -22,6 +23,7 @@ fn paused() -> (House<VirtualClock>, Lamp, Intake) {
     house.offer(&lamp, &intake, None);
     intake.pause();
     lamp.instance.close();
+    block_on(lamp.instance.drained());
     (house, lamp, intake)
 }
 
@@ -242,6 +244,28 @@ fn a_call_of_a_plugin_waits_too() {
     assert_eq!(waiting.answer(), Ok(lamp.number));
     assert_eq!(house.handled(lamp.number), 1);
     assert_eq!(relay.instance.unfinished(), 0);
+}
+
+#[test]
+fn what_the_old_one_waits_for_itself_is_let_in() {
+    for capability in ["lamp.read", "lamp.block"] {
+        let house = House::new(VirtualClock::default());
+        let (lamp, intake) = (house.lamp("lamp"), Intake::default());
+        house.offer(&lamp, &intake, None);
+        let mut asks = Polled::new(house.call_with("lamp.ask_later", None, &json!(capability)));
+        assert!(asks.poll().is_pending());
+        intake.pause();
+        lamp.instance.close();
+        let instance = lamp.instance.clone();
+        let mut drained = Polled::new(async move { instance.drained().await });
+        assert!(drained.poll().is_pending());
+        let mut other = Polled::new(house.call("lamp.read", None));
+        assert!(other.poll().is_pending(), "it comes from outside");
+        house.clock.advance(SECOND);
+        assert_eq!(asks.answer(), Ok(lamp.number));
+        drained.answer();
+        assert!(other.poll().is_pending());
+    }
 }
 
 #[test]

@@ -277,7 +277,9 @@ fn a_file_that_never_settles_holds_nobody_up() {
     let (restless, other) = (told.plugin("restless"), told.plugin("other"));
     fs::write(&restless, "").expect("a file");
     fs::write(&other, "").expect("a file");
+    let deadline = Instant::now() + PATIENCE;
     let change = loop {
+        assert!(Instant::now() < deadline, "nothing is told");
         append(&told, &restless, 1);
         if let Ok(change) = told.changes.try_recv() {
             break change;

@@ -12,7 +12,7 @@ use crate::{
 
 /// The deadlines that hold meanwhile; those of calls are far beyond.
 const DEADLINES: &str =
-    "start_deadline = \"3m\"\nstop_deadline = \"3m\"\ncall_deadline = \"24h\"\n";
+    "start_deadline = \"3m\"\nstop_deadline = \"2s\"\ncall_deadline = \"24h\"\n";
 
 /// Lets time pass once a build has told that it hangs, for ever.
 async fn pass(clock: VirtualClock, hanging: &'static str) {
@@ -55,17 +55,26 @@ fn check_new(build: &'static str, expect: &str) {
 
 #[test]
 fn in_create() {
-    check_new("reload-hangs-in-create", "?");
+    check_new(
+        "reload-hangs-in-create",
+        "deadline: `create` of plugin `counter` did not return within 180s (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits for)",
+    );
 }
 
 #[test]
 fn in_restore() {
-    check_new("reload-hangs-in-restore", "?");
+    check_new(
+        "reload-hangs-in-restore",
+        "deadline: `restore` of plugin `counter` did not return within 180s (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits for)",
+    );
 }
 
 #[test]
 fn in_start() {
-    check_new("reload-hangs-in-start", "?");
+    check_new(
+        "reload-hangs-in-start",
+        "deadline: `start` of plugin `counter` did not return within 180s (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits for)",
+    );
 }
 
 #[test]
@@ -75,7 +84,10 @@ fn in_save() {
         let before = stand.generation();
         stand.put("reload-b");
         let refused = reload(&stand, &clock, "reload-hangs-in-save").await;
-        assert_eq!(refused.expect_err("nothing is handed over"), "?");
+        assert_eq!(
+            refused.expect_err("nothing is handed over"),
+            "deadline: `save` of plugin `counter` did not return within 2s (hint: raise the deadline in `[kernel]` of the configuration, or find what it waits for)"
+        );
         assert_eq!(stand.generation(), before, "the generation has changed");
         stand.load.goes_on(20).await;
         stand.end("reload-hangs-in-save").await;

@@ -57,7 +57,7 @@ fn a_build_that_fails_once_stays() {
 }
 
 #[test]
-fn a_build_that_blocks_its_callers_can_be_replaced() {
+fn a_build_that_blocks_its_callers_is_replaced_without_its_state() {
     run(async {
         let home = Home::with(&[]).config(&format!("{UNWATCHED}stop_deadline = \"50ms\"\n"));
         home.put("counter", &read(&fixtures::library("reload-a")));
@@ -83,7 +83,15 @@ fn a_build_that_blocks_its_callers_can_be_replaced() {
         });
         until(|| !logs::lines_with("reload-hangs-in-call blocks for ever").is_empty()).await;
         put("reload-b");
-        kernel.reload_plugin(COUNTER).await.expect("it is replaced");
+        let refused = kernel.reload_plugin(COUNTER).await;
+        let refused = refused.expect_err("its state cannot be had");
+        assert_eq!(
+            running.told(&refused.0),
+            "deadline: 1 calls or events of plugin `counter` block their threads, so its state \
+             cannot be saved"
+        );
+        kernel.unload_plugin(COUNTER).await.expect("it ends");
+        kernel.start_plugin(COUNTER).await.expect("it starts");
         let counted = running.call("counter.get", Value::Null).await;
         assert_eq!(counted.expect("it answers")["by"], "reload-b");
         assert!(!caller.is_finished());

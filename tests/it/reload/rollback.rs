@@ -3,8 +3,11 @@
 use octa_kernel::{RollbackOptions, StateSource, lifecycle::State};
 use serde_json::Value;
 
-use super::stand::{COUNTER, Stand, UNWATCHED, put};
-use crate::home::{Home, Running, run};
+use super::stand::{COUNTER, Stand, UNWATCHED, put, put_bytes};
+use crate::{
+    forge,
+    home::{Home, Running, run},
+};
 
 const PLAIN: RollbackOptions = RollbackOptions {
     restore_saved: false,
@@ -18,7 +21,9 @@ fn to_code_that_knows_the_state() {
     run(async {
         let stand = Stand::of("reload-b").await;
         let first = stand.generation();
-        stand.succeed("reload-b").await;
+        let newer = forge::manifest("reload-b", &[("\"1.1.0\"", "\"1.1.1\"")]);
+        put_bytes(&stand.running.home, &newer);
+        stand.reload().await.expect("it can be reloaded");
         let back = stand.running.kernel.rollback_plugin(COUNTER, PLAIN).await;
         let back = back.expect("it goes back");
         assert_eq!((back.to.number, &back.to.hash), (3, &first.hash));
@@ -58,7 +63,10 @@ fn there_is_nothing_before_the_first() {
         let stand = Stand::of("reload-a").await;
         let refused = stand.running.kernel.rollback_plugin(COUNTER, PLAIN).await;
         let refused = refused.expect_err("there is none");
-        assert_eq!(stand.running.told(&refused.0), "?");
+        assert_eq!(
+            stand.running.told(&refused.0),
+            "not-found: nothing served before plugin `counter` as it is now"
+        );
         stand.end("reload-a").await;
     });
 }

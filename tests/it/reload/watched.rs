@@ -132,18 +132,18 @@ fn removed_it_stops() {
 #[test]
 fn removed_it_is_kept_where_that_is_configured() {
     run(async {
-        let home = Home::with(&["desk"]).config(&format!("{WATCHED}removed = \"keep\"\n"));
+        let home = Home::with(&[]).config(&format!("{WATCHED}removed = \"keep\"\n"));
         let stand = Stand::over(home, "reload-a").await;
         let plugins = stand.running.home.plugins();
         fs::remove_file(plugins.join("counter.so")).expect("it was there");
         // What is told of later has been seen later.
-        let library = read(&fixtures::library("provider"));
-        stand.running.home.put("provider", &library);
+        let library = read(&fixtures::library("desk"));
+        stand.running.home.put("desk", &library);
         until(|| {
             let plugins = stand.running.kernel.plugins();
             plugins
                 .iter()
-                .any(|plugin| plugin.name == "provider" && plugin.state == State::Started)
+                .any(|plugin| plugin.name == "desk" && plugin.state == State::Started)
         })
         .await;
         stand.end("reload-a").await;

@@ -34,7 +34,10 @@ fn a_library_brought_along_goes_too_unless_two_need_it() {
     let alone = stage.live("brings-library");
     assert!(companion_is_mapped());
     check_unmapped(&counted(alone));
-    assert!(!companion_is_mapped(), "it went with the only one that needed it");
+    assert!(
+        !companion_is_mapped(),
+        "it went with the only one that needed it"
+    );
 
     let older = stage.live("brings-library");
     assert_eq!(older.touch(), 1);

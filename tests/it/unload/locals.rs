@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Barrier};
 
-use crate::unload::stage::{
-    Stage, Worker, causes, check_kept, check_unmapped, until_unmapped,
-};
+use crate::unload::stage::{Stage, Worker, causes, check_kept, check_unmapped, until_unmapped};
 
 #[test]
 fn a_local_of_the_thread_that_unloads() {

@@ -112,7 +112,10 @@ impl Live {
         };
         let (envelope, input) = (Envelope::of("test"), Payload::json(input).expect("JSON"));
         let mut cx = Context::from_waker(Waker::noop());
-        let outcome = match self.instance.call(handler, &envelope, &terms, &input, &mut cx) {
+        let outcome = match self
+            .instance
+            .call(handler, &envelope, &terms, &input, &mut cx)
+        {
             Started::Ready(outcome) => outcome,
             waiting => panic!("{waiting:?}"),
         };
@@ -177,7 +180,9 @@ pub(super) fn causes(unload: &Unload) -> Vec<String> {
 
 /// Waits until a generation can be given back.
 pub(super) fn until_unmapped(generation: &Generation) {
-    crate::home::run(crate::home::until(|| generation.unload() == Unload::Unmapped));
+    crate::home::run(crate::home::until(|| {
+        generation.unload() == Unload::Unmapped
+    }));
     assert!(!is_mapped(generation), "its file is mapped");
 }
 

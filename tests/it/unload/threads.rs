@@ -91,7 +91,9 @@ fn a_library_that_is_refused_after_it_started_a_thread() {
     let held = pipe.hold();
     let refused = || -> Vec<_> {
         let refused = stage.opener.unload_refused().into_iter();
-        refused.map(|(path, unload)| (path, causes(&unload))).collect()
+        refused
+            .map(|(path, unload)| (path, causes(&unload)))
+            .collect()
     };
     let told = |cause: &str| vec![(copy.staged.path.clone(), vec![cause.to_owned()])];
     assert_eq!(refused(), told("1 thread still running"));

@@ -291,15 +291,29 @@ impl Bench {
 
     /// Begins the lanes of a new generation.
     pub(super) fn begin(&self, generation: u32) -> Served {
-        let tell = self.tell.clone();
-        let instance = self.shop.instance(Counter { generation, tell });
+        let instance = self.instance(generation);
         let lanes = self.lanes(&instance);
         Served { instance, lanes }
     }
 
     pub(super) fn lanes(&self, instance: &Instance) -> Lanes {
-        let deliveries = self.shop.deliveries(instance, self.handler, &self.declared);
+        let deliveries = self.deliveries(instance);
         Lanes::begin(vec![(self.mailbox.clone(), deliveries)], &self.shop.pool)
+    }
+
+    pub(super) fn deliveries(&self, instance: &Instance) -> Deliveries {
+        self.shop.deliveries(instance, self.handler, &self.declared)
+    }
+
+    /// The instance of a new generation, without lanes.
+    pub(super) fn instance(&self, generation: u32) -> Instance {
+        let tell = self.tell.clone();
+        self.shop.instance(Counter { generation, tell })
+    }
+
+    /// Whether a handler asks just now.
+    pub(super) fn asks(&mut self) -> bool {
+        self.asked.try_recv().is_ok()
     }
 
     /// The next handler that asks: it is of this generation, and its event is this one.
@@ -329,7 +343,7 @@ impl Bench {
         let counters = self.mailbox.handle().counters();
         assert_eq!((counters.delivered, counters.dropped), (delivered, 0));
         assert_eq!((counters.matched, counters.queued), (delivered, 0));
-        assert!(self.asked.try_recv().is_err(), "begun twice");
+        assert!(!self.asks(), "begun twice");
         assert!(self.shop.dead.try_recv().is_none(), "a dead letter");
     }
 }

@@ -8,8 +8,10 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc,
     },
     task::{Context as TaskContext, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
@@ -34,6 +36,9 @@ use crate::{
 
 /// What a call of a lamp ends with.
 pub(super) type Answer = std::result::Result<u64, String>;
+
+/// How long a test waits for what should happen at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often each generation was called, by its number.
 static HANDLED: Mutex<Option<HashMap<u64, u64>>> = Mutex::new(None);
@@ -91,6 +96,13 @@ impl Tentacle for Generation {
     /// What another one answers.
     #[capability("lamp.ask")]
     async fn ask(&self, ctx: &Context, capability: String) -> Result<u64> {
+        ctx.call(&capability, &()).await
+    }
+
+    /// The same, after a second.
+    #[capability("lamp.ask_later")]
+    async fn ask_later(&self, ctx: &Context, capability: String) -> Result<u64> {
+        ctx.sleep(Duration::from_secs(1)).await;
         ctx.call(&capability, &()).await
     }
 
@@ -229,7 +241,7 @@ impl<C: Clock + Clone> House<C> {
         self.call_with("relay", None, &json!(capability))
     }
 
-    fn call_with(
+    pub(super) fn call_with(
         &self,
         capability: &str,
         limit: Option<Duration>,
@@ -271,8 +283,10 @@ impl<C: Clock + Clone> House<C> {
 #[derive(Clone, Default)]
 pub(super) struct Tripwire {
     clock: VirtualClock,
-    trip: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    trip: Arc<Mutex<Option<Trip>>>,
 }
+
+type Trip = Box<dyn FnOnce() + Send>;
 
 impl Tripwire {
     pub(super) fn set(&self, trip: impl FnOnce() + Send + 'static) {
@@ -331,7 +345,7 @@ impl Host for Desk {
     }
 
     fn run_task(&self, task: BoxFuture<()>) {
-        std::thread::spawn(move || block_on(task));
+        thread::spawn(move || block_on(task));
     }
 
     fn log(&self, _: &LogLine<'_>) {}
@@ -371,7 +385,7 @@ impl Wake for Woken {
     }
 }
 
-impl<T> Polled<T> {
+impl<T: Send + 'static> Polled<T> {
     pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             future: Box::pin(future),
@@ -391,7 +405,9 @@ impl<T> Polled<T> {
     pub(super) fn answer(self) -> T {
         let asked = self.woken.0.load(Ordering::SeqCst) > 0;
         assert!(asked, "nothing has woken it");
-        block_on(self.future)
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(block_on(self.future)));
+        told.recv_timeout(PATIENCE).expect("it ends")
     }
 
     /// What is there without waiting.

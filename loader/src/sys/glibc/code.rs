@@ -39,14 +39,16 @@ static ALONE: Mutex<Brought> = Mutex::new(Brought::new());
 /// Whether all that libraries leave behind is seen.
 static IS_SEEN: LazyLock<bool> = LazyLock::new(|| {
     let here = interposed::address();
-    let program = objects::mapped()
-        .into_iter()
-        .find(|o| o.span.contains(&here));
-    let Some(program) = program.filter(|_| interposed::are_in_force() && thread::prepare()) else {
+    let mut objects = objects::mapped().into_iter();
+    let program = objects.find(|object| object.span.contains(&here));
+    let Some(Object { span, .. }) = program else {
         return false;
     };
-    table::begin(program.span);
-    true
+    let is_seen = interposed::are_in_force(&span) && thread::prepare();
+    if is_seen {
+        table::begin(span);
+    }
+    is_seen
 });
 
 impl Code {

@@ -8,6 +8,7 @@
 use std::{
     ffi::CStr,
     mem,
+    ops::Range,
     sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 
@@ -55,11 +56,11 @@ impl Real {
         found
     }
 
-    /// Whether plugins are led to `ours`, and ours finds what it stands before.
-    fn stands_behind(&self, ours: *const c_void) -> bool {
+    /// Whether plugins are led into `program`, and what lies there finds what it stands before.
+    fn stands_behind(&self, program: &Range<usize>) -> bool {
         // SAFETY: the name is a C string; the answer is an address or null.
         let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) };
-        std::ptr::eq(first, ours) && !self.address().is_null()
+        program.contains(&first.addr()) && !self.address().is_null()
     }
 }
 
@@ -69,22 +70,23 @@ static DELETE_KEY: Real = Real::new(c"pthread_key_delete");
 static SET_VALUE: Real = Real::new(c"pthread_setspecific");
 static CREATE_THREAD: Real = Real::new(c"pthread_create");
 
-/// Whether plugins are led to all of these functions. They are not where this code is part of a
-/// shared library, or where something else stands before the C library.
-pub(super) fn are_in_force() -> bool {
-    let ours: [(&Real, *const c_void); 5] = [
-        (&REGISTER_LOCAL, __cxa_thread_atexit_impl as *const c_void),
-        (&CREATE_KEY, pthread_key_create as *const c_void),
-        (&DELETE_KEY, pthread_key_delete as *const c_void),
-        (&SET_VALUE, pthread_setspecific as *const c_void),
-        (&CREATE_THREAD, pthread_create as *const c_void),
+/// Whether plugins are led to all of these functions, if `program` is the object that holds
+/// them. They are not where that is a shared library which came after the C library.
+pub(super) fn are_in_force(program: &Range<usize>) -> bool {
+    let real = [
+        &REGISTER_LOCAL,
+        &CREATE_KEY,
+        &DELETE_KEY,
+        &SET_VALUE,
+        &CREATE_THREAD,
     ];
-    ours.iter().all(|(real, ours)| real.stands_behind(*ours))
+    real.iter().all(|real| real.stands_behind(program))
 }
 
-/// An address in the object that holds this code.
+/// An address in the object that holds this code. Not that of one of the functions above, which
+/// may be led elsewhere here, too.
 pub(super) fn address() -> usize {
-    pthread_create as *const () as usize
+    counted as *const () as usize
 }
 
 /// How many keys there can be.

@@ -154,6 +154,7 @@ pub(super) fn arm() {
 /// A thread of `owner` has begun, and is this one.
 pub(super) fn begin(owner: Owner) {
     OWNER.set(owner);
+    table::with(|table| Some(table.thread_begun(number()?, owner)));
     arm();
 }
 

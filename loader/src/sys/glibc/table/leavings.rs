@@ -35,6 +35,8 @@ pub(in super::super) struct Key {
 /// What is on one thread.
 #[derive(Default)]
 pub(super) struct Leavings {
+    /// Whose thread it is, if it is counted.
+    thread_of: Option<Owner>,
     locals: Vec<Local>,
     /// Keys that have a value on this thread and a destructor.
     keys: Vec<pthread_key_t>,
@@ -43,15 +45,18 @@ pub(super) struct Leavings {
 }
 
 impl Leavings {
+    /// Whether something of this owner waits here. Its own threads are counted as such.
     pub(super) fn are_of(&self, owner: Owner, keys: &BTreeMap<pthread_key_t, Key>) -> bool {
         let of_owner = |key| keys.get(key).is_some_and(|key| key.owner == owner);
-        self.locals.iter().any(|local| local.owner == owner)
-            || self.keys.iter().any(of_owner)
-            || self.running.contains(&owner)
+        let local = || self.locals.iter().any(|local| local.owner == owner);
+        let is_there =
+            || local() || self.keys.iter().any(of_owner) || self.running.contains(&owner);
+        self.thread_of != Some(owner) && is_there()
     }
 
     fn is_empty(&self) -> bool {
-        self.locals.is_empty() && self.keys.is_empty() && self.running.is_empty()
+        let nothing = self.locals.is_empty() && self.keys.is_empty() && self.running.is_empty();
+        nothing && self.thread_of.is_none()
     }
 }
 
@@ -192,6 +197,11 @@ impl Table {
             leavings.running.swap_remove(at);
         }
         self.drop_if_empty(thread);
+    }
+
+    /// A thread that was counted has begun.
+    pub(in super::super) fn thread_begun(&mut self, thread: i32, owner: Owner) {
+        self.threads.entry(thread).or_default().thread_of = Some(owner);
     }
 
     /// The thread has ended; what it did not destroy is lost.
