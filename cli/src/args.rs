@@ -29,6 +29,7 @@ pub(crate) enum Command {
         after_help = "Example: octa run --plugins plugins --config octa.toml\n\n\
         Events go to standard output, the log to standard error; `RUST_LOG` chooses what is \
         logged, by plugin name: RUST_LOG=warn,sysmon=debug\n\
+        Plugins and a configuration that are saved anew are taken up while it runs.\n\
         The first Ctrl-C stops all plugins in reverse order, the second one ends at once."
     )]
     Run(Run),

@@ -44,23 +44,22 @@ pub(crate) fn dev(typed: &args::Dev, json: bool, world: World) -> Result<(), Fai
             ..plan
         },
     };
-    let shelf = Shelf::open(&host.plan.plugins)?;
-    let saves = Saves::listen(&projects)?;
-    output::say(&beginning(&host.plan.record.name, &projects, typed));
-    let file = typed.config.as_deref();
+    let beginning = beginning(&host.plan.record.name, &projects, typed);
+    let (file, built) = (typed.config.as_deref(), host.plan.plugins.clone());
     host.run(world, None, async |kernel| {
+        output::say(&beginning);
         let session = Session {
             kernel: &kernel,
             cargo,
+            saves: Saves::listen(&projects)?,
             projects,
-            shelf,
-            saves,
+            // Not before this kernel is known to be the only one over its data.
+            shelf: Shelf::open(&built)?,
             granted: file.is_none().then(|| settled.clone()),
         };
-        tokio::join!(
-            session.run(),
-            follow::follow(&kernel, file, settled.clone(), settle)
-        );
+        let following = follow::follow(&kernel, file, settled.clone(), settle);
+        tokio::join!(session.run(), following);
+        Ok(())
     })
 }
 

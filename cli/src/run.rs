@@ -77,17 +77,18 @@ pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Fai
     let config = host.plan.config.clone();
     host.run(world, limit, async |kernel| {
         follow::follow(&kernel, typed.config.as_deref(), config, |read| read).await;
+        Ok(())
     })
 }
 
 impl Host {
-    /// Runs the kernel until it is interrupted or its time is over; `beside` is run while its
-    /// plugins are, and dropped before they stop.
+    /// Runs the kernel until it is interrupted, its time is over, or what runs `beside` its plugins
+    /// ends, which is not expected.
     pub(crate) fn run(
         self,
         world: World,
         limit: Option<Instant>,
-        beside: impl AsyncFnOnce(Kernel),
+        beside: impl AsyncFnOnce(Kernel) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let Self { plan, style, .. } = self;
         let meeting = Meeting::of(&world);
@@ -127,7 +128,7 @@ async fn stay(
     limit: Option<Instant>,
     style: Option<Style>,
     signals: &mut Signals,
-    beside: impl Future<Output = ()>,
+    beside: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let live = match style {
         Some(style) => Some(Live::begin(kernel, style).await?),
@@ -142,19 +143,20 @@ async fn stay(
         (Some(live), Some(Ok(()))) => Some(live.started(kernel)),
         (live, _) => live.map(Live::interrupted),
     };
+    let mut ended = Ok(());
     if let Some(Ok(())) = started {
         tokio::select! {
             () = signals.next() => tell(BY_SIGNAL),
             () = reached(limit) => tell(BY_ITSELF),
             () = end_of(&mut printed) => {}
-            () = beside => {}
+            outcome = beside => ended = outcome,
         }
     }
     unless_interrupted(signals, kernel.stop()).await;
     if printed.is_some() {
         unless_interrupted(signals, end_of(&mut printed)).await;
     }
-    started.unwrap_or(Ok(())).map_err(Failure::from)
+    started.unwrap_or(Ok(())).map_err(Failure::from).and(ended)
 }
 
 /// Ready when the printing has ended, as it does early if nobody reads; never if nothing is

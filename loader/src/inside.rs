@@ -70,23 +70,14 @@ pub(crate) fn run<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Whose code runs on this thread, if the host called a plugin on it, or a plugin the host.
-pub(crate) fn owner() -> Option<Owner> {
-    stretches().next()
-}
-
-/// Whether the host called code of this owner on this thread, and it has not returned.
-pub(crate) fn runs(owner: Owner) -> bool {
-    stretches().any(|running| running == owner)
-}
-
 /// Whether the host called the code that runs on this thread; false on a plugin's own threads.
 pub(crate) fn called_by_host() -> bool {
-    stretches().any(|running| running != Owner::PROCESS)
+    owners().any(|running| running != Owner::PROCESS)
 }
 
-/// From the innermost one on.
-fn stretches() -> impl Iterator<Item = Owner> {
+/// Whose code runs on this thread since the host called a plugin on it or a plugin the host,
+/// from the innermost on.
+pub(crate) fn owners() -> impl Iterator<Item = Owner> {
     let mut next = TOP.get();
     std::iter::from_fn(move || {
         // SAFETY: null, or a stretch of this thread that is linked, so its function has not

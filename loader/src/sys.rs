@@ -10,7 +10,10 @@ use std::{fs, io};
 mod glibc;
 #[cfg(unix)]
 mod unix;
-#[cfg(not(all(feature = "unload", target_os = "linux", target_env = "gnu")))]
+#[cfg(not(any(
+    windows,
+    all(feature = "unload", target_os = "linux", target_env = "gnu")
+)))]
 mod unseen;
 #[cfg(windows)]
 mod windows;
@@ -21,11 +24,14 @@ pub(crate) use glibc::{Code, after_plugin};
 pub(crate) use unix::without_privileges;
 #[cfg(unix)]
 pub(crate) use unix::{Lock, create_private_file, exposure, kind, open_source, open_to_sync, seal};
-#[cfg(not(all(feature = "unload", target_os = "linux", target_env = "gnu")))]
+#[cfg(not(any(
+    windows,
+    all(feature = "unload", target_os = "linux", target_env = "gnu")
+)))]
 pub(crate) use unseen::{Code, after_plugin};
 #[cfg(windows)]
 pub(crate) use windows::{
-    Lock, create_private_file, exposure, kind, open_source, open_to_sync, seal,
+    Code, Lock, after_plugin, create_private_file, exposure, kind, open_source, open_to_sync, seal,
 };
 
 #[cfg(unix)]

@@ -16,7 +16,6 @@ static KEEPER: Keeper = Keeper(Mutex::new(Vec::new()));
 impl Keeper {
     fn keep(&self, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        eprintln!("LOG {line}");
         lines.push(line);
     }
 }

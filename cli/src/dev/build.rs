@@ -125,7 +125,15 @@ impl Cargo {
         }
         let status = child.wait().await;
         let status = status.map_err(|source| self.missing(source))?;
-        Ok(status.success().then_some(libraries))
+        if !status.success() {
+            return Ok(None);
+        }
+        let is_built = |name: &String| libraries.iter().any(|(built, _)| built == name);
+        let mut names = project.plugins.iter().map(|plugin| &plugin.name);
+        match names.find(|name| !is_built(name)).cloned() {
+            Some(name) => Err(DevError::NoLibrary { name }),
+            None => Ok(Some(libraries)),
+        }
     }
 }
 

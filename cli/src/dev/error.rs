@@ -8,9 +8,6 @@ use thiserror::Error;
 
 use crate::failure::Explain;
 
-/// What cargo is asked, and by whose name it is told where it cannot be run.
-const INSTALL: &str = "install Rust from https://rustup.rs, or put `cargo` on your path";
-
 /// Why nothing can be developed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -61,6 +58,12 @@ pub(crate) enum DevError {
         /// The other's.
         second: PathBuf,
     },
+    /// Cargo built something else.
+    #[error("cargo built no library of `{name}` for this machine")]
+    NoLibrary {
+        /// The package.
+        name: String,
+    },
     /// Sources cannot be watched.
     #[error("saves cannot be watched")]
     Unwatched(#[from] notify::Error),
@@ -86,13 +89,16 @@ impl Explain for DevError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDirectory { .. } => "name the directory of a plugin's crate".to_owned(),
-            Self::NoCargo { .. } => INSTALL.to_owned(),
+            Self::NoCargo { .. } => {
+                "install Rust from https://rustup.rs, or put `cargo` on your path".to_owned()
+            }
             Self::NoProject { .. } => "`octa new NAME` begins a plugin".to_owned(),
             Self::NoPlugin { .. } => {
                 "a plugin depends on `octa-plugin-api` and has `crate-type = [\"cdylib\"]` in \
                  `[lib]`; `octa new NAME` begins one"
                     .to_owned()
             }
+            Self::NoLibrary { .. } => "check what follows `--`".to_owned(),
             Self::Twice { .. } => "name one of them only".to_owned(),
             Self::Shelf { .. } => {
                 "name a directory that you may write with `--data DIR`".to_owned()

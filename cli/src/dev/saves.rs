@@ -167,6 +167,7 @@ fn is_passing(name: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
 
     use notify::event::{AccessKind, CreateKind};
 
@@ -216,5 +217,38 @@ mod tests {
         let saves = |kind| saves_in(&event(kind)).len();
         assert_eq!(saves(EventKind::Create(CreateKind::File)), 1);
         assert_eq!(saves(EventKind::Access(AccessKind::Any)), 0);
+    }
+
+    #[test]
+    fn saves_wake_who_waits() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().to_owned();
+        let (tree, source) = (root.join("src"), root.join("src/lib.rs"));
+        let project = Project {
+            paths: Vec::new(),
+            root: root.clone(),
+            target: root.join("target"),
+            plugins: Vec::new(),
+            sources: Sources {
+                trees: BTreeSet::from([tree.clone()]),
+                rooms: BTreeSet::from([root.clone()]),
+            },
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.expect("a runtime").block_on(async {
+            let mut saves = Saves::listen(&[project.clone()]).expect("a watcher");
+            // Its directory was not there when the watching began.
+            fs::create_dir(&tree).expect("a directory");
+            saves.next().await;
+            saves.follow(&[project]);
+            for text in ["a", "b", "c"] {
+                fs::write(&source, text).expect("a file");
+            }
+            assert!(!saves.next().await.manifests);
+            fs::write(root.join(MANIFEST), "").expect("a file");
+            while !saves.next().await.manifests {}
+        });
     }
 }

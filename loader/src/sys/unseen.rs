@@ -44,7 +44,12 @@ impl Code {
 
     /// Says why it stays.
     pub(crate) fn close(&self) -> Result<(), Vec<KeptCause>> {
-        Err(vec![KeptCause::Unsupported])
+        let cause = if cfg!(all(target_os = "linux", target_env = "gnu")) {
+            KeptCause::NotInForce
+        } else {
+            KeptCause::Unsupported
+        };
+        Err(vec![cause])
     }
 }
 

@@ -1,11 +1,15 @@
 //! Windows: access lists of the user's own directories protect files, and a file that is opened
 //! without sharing is a lock, which ends with its process however that ends.
 
+mod code;
+mod threads;
+
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+pub(crate) use self::code::{Code, after_plugin};
 use super::Exposure;
 
 /// `ERROR_SHARING_VIOLATION`: somebody has the file open and does not share it.

@@ -111,6 +111,26 @@ fn another_shape_loses_nothing_that_waits() {
 }
 
 #[test]
+fn what_waits_gives_way_by_the_new_policy() {
+    let mut left = Vec::new();
+    for (before, after) in [
+        (Overflow::DropOldest, Overflow::KeepLatest),
+        (Overflow::KeepLatest, Overflow::DropOldest),
+    ] {
+        let bus = bus();
+        let mut subscription = subscribe(&bus, "*", 3, before);
+        let publisher = bus.publisher("a");
+        for topic in ["a", "b", "b"] {
+            publish_ready(&publisher, topic);
+        }
+        subscription.reshape(3, after);
+        publish_ready(&publisher, "c");
+        left.push(drain(&mut subscription));
+    }
+    assert_eq!(left, [["a 1", "b 3", "c 4"], ["b 2", "b 3", "c 4"]]);
+}
+
+#[test]
 fn a_smaller_capacity_is_reached_before_publishers_that_wait_go_on() {
     let bus = bus();
     let mut subscription = subscribe(&bus, "t", 3, Overflow::BackPressure);

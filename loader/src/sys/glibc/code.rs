@@ -156,7 +156,7 @@ impl Code {
         let handled = signals::handled_in(&spans);
         let handled = handled.map(|signal| KeptCause::SignalHandler { signal });
         let mut causes: Vec<_> = handled.into_iter().collect();
-        if inside::runs(self.owner) {
+        if thread::is_inside(self.owner) {
             causes.push(KeptCause::Entered(1));
         }
         let is_free = causes.is_empty();

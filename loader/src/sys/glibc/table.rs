@@ -77,14 +77,7 @@ pub(super) struct Table {
 
 /// A lock of the standard library: it parks by a system call alone, where others register
 /// thread-locals of their own, and so would come back here.
-static TABLE: Mutex<Table> = Mutex::new(Table {
-    spans: BTreeMap::new(),
-    program: 0..0,
-    opening: None,
-    libraries: BTreeMap::new(),
-    keys: BTreeMap::new(),
-    threads: BTreeMap::new(),
-});
+static TABLE: Mutex<Table> = Mutex::new(Table::new());
 
 /// Whether there is anything in the table: until the first opening the host pays one load.
 static IN_USE: AtomicBool = AtomicBool::new(false);
@@ -115,6 +108,17 @@ fn lock() -> MutexGuard<'static, Table> {
 }
 
 impl Table {
+    const fn new() -> Self {
+        Self {
+            spans: BTreeMap::new(),
+            program: 0..0,
+            opening: None,
+            libraries: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            threads: BTreeMap::new(),
+        }
+    }
+
     /// From now on, what `owner` does with code that is in none of the objects that are `known`
     /// is its own: its constructors run before anybody knows where it lies.
     pub(super) fn opening(&mut self, owner: Owner, known: Vec<Range<usize>>) {
@@ -240,4 +244,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

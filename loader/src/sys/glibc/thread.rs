@@ -57,7 +57,12 @@ pub(super) fn number() -> Option<c_int> {
 
 /// Whose code runs on this thread now.
 pub(super) fn current() -> Owner {
-    inside::owner().unwrap_or_else(|| OWNER.get())
+    inside::owners().next().unwrap_or_else(|| OWNER.get())
+}
+
+/// Whether code of this owner called what runs on this thread.
+pub(super) fn is_inside(owner: Owner) -> bool {
+    inside::owners().any(|running| running == owner)
 }
 
 /// A library retired: each thread looks after its plugins' next entries.
@@ -79,9 +84,9 @@ fn tidy() {
     let told = RETIRED.load(Ordering::Acquire);
     let postponed = Cell::new(false);
     destroy(|owner, phase| {
-        let is_inside = phase == Phase::Retired && inside::runs(owner);
-        postponed.set(postponed.get() || is_inside);
-        phase == Phase::Retired && !is_inside && owner != OWNER.get()
+        let inside = phase == Phase::Retired && is_inside(owner);
+        postponed.set(postponed.get() || inside);
+        phase == Phase::Retired && !inside && owner != OWNER.get()
     });
     if !postponed.get() && !TIDYING.get() {
         TIDIED.set(told);
@@ -90,7 +95,7 @@ fn tidy() {
 
 /// Destroys what one library left on this thread.
 pub(super) fn tidy_after(owner: Owner) {
-    if !inside::runs(owner) && owner != OWNER.get() {
+    if !is_inside(owner) && owner != OWNER.get() {
         destroy(|found, _| found == owner);
     }
 }
