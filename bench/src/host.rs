@@ -29,14 +29,7 @@ impl Host {
             .build()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
         runtime.block_on(kernel.start())?;
-        for plugin in kernel.plugins() {
-            if plugin.state != State::Started {
-                bail!("the plugin is not started: {:?}", plugin.problems);
-            }
-        }
-        if let Some(file) = kernel.rejected().first() {
-            bail!("`{}` is no plugin: {file:?}", file.path.display());
-        }
+        expect_started(&kernel)?;
         Ok(Self {
             kernel,
             runtime,
@@ -47,6 +40,19 @@ impl Host {
     pub(crate) fn stop(self) {
         self.runtime.block_on(self.kernel.stop());
     }
+}
+
+/// Fails unless everything in the kernel's directory is a plugin that runs.
+pub(crate) fn expect_started(kernel: &Kernel) -> Result<()> {
+    for plugin in kernel.plugins() {
+        if plugin.state != State::Started {
+            bail!("the plugin is not started: {:?}", plugin.problems);
+        }
+    }
+    if let Some(file) = kernel.rejected().first() {
+        bail!("`{}` is no plugin: {file:?}", file.path.display());
+    }
+    Ok(())
 }
 
 /// Copies a plugin to where the kernel accepts it: nobody else may be able to change it.

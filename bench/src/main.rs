@@ -6,47 +6,85 @@
 mod calls;
 mod events;
 mod files;
+mod reload;
+
+mod peers;
+
+mod footprint;
 mod host;
 mod measure;
 mod report;
+mod table;
 
 use std::{io::stdout, path::PathBuf};
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use octa_bench_floor::Floor;
 use octa_loader::{FileRules, inspect};
 
 use host::Host;
 use measure::Pace;
+use peers::Peer;
 use report::Report;
 
-/// Measures the kernel beside the floor of each thing it does.
+/// Measures the kernel beside the floor of each thing it does, or beside its peers.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The compiled plugin of the benchmark.
-    #[arg(long)]
-    plugin: PathBuf,
-    /// The compiled library with the bare table of functions.
-    #[arg(long)]
-    floor: PathBuf,
     /// Measures less: good for a look, not for a claim.
     #[arg(long)]
     quick: bool,
     /// Prints a table for a Markdown document.
     #[arg(long)]
     markdown: bool,
+    #[command(subcommand)]
+    beside: Beside,
+}
+
+#[derive(Debug, Subcommand)]
+enum Beside {
+    /// Beside the floor of each thing it does.
+    Floors(Floors),
+    /// Beside what others make for the same purpose.
+    Peers {
+        /// `NAME=PROGRAM=LIBRARY`.
+        peers: Vec<Peer>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Floors {
+    /// The compiled plugin of the benchmark.
+    #[arg(long)]
+    plugin: PathBuf,
+    /// The compiled plugin that is reloaded.
+    #[arg(long)]
+    marker: PathBuf,
+    /// The compiled library with the bare table of functions.
+    #[arg(long)]
+    floor: PathBuf,
     /// Measures only the rows whose name contains this.
     only: Option<String>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let pace = if options.quick {
-        Pace::quick()
-    } else {
-        Pace::thorough()
-    };
+    let out = &mut stdout().lock();
+    match options.beside {
+        Beside::Floors(floors) => {
+            let pace = if options.quick {
+                Pace::quick()
+            } else {
+                Pace::thorough()
+            };
+            measure(floors, pace)?.print(out, options.markdown)?;
+            Ok(())
+        }
+        Beside::Peers { peers } => peers::compare(&peers, options.quick, options.markdown, out),
+    }
+}
+
+fn measure(options: Floors, pace: Pace) -> Result<Report> {
     let floor = Floor::open(&options.floor)
         .with_context(|| format!("cannot open `{}`", options.floor.display()))?;
     let host = Host::start(&options.plugin)?;
@@ -56,6 +94,6 @@ fn main() -> Result<()> {
     events::measure(&host, &mut report)?;
     host.stop();
     files::measure(&options.plugin, &mut report)?;
-    report.print(&mut stdout().lock(), options.markdown)?;
-    Ok(())
+    reload::measure(&options.marker, &mut report)?;
+    Ok(report)
 }

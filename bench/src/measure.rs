@@ -56,7 +56,7 @@ impl Pace {
     /// Lets both have their turns.
     pub(crate) fn side_by_side(self, floor: Contender<'_>, ours: Contender<'_>) -> Pair {
         let (floor_count, ours_count) = (self.calibrate(floor), self.calibrate(ours));
-        let mut took = [Vec::new(), Vec::new(), Vec::new()];
+        let mut took = Vec::new();
         for round in 0..self.rounds {
             // Who goes first finds the caches as the other left them.
             let (floor, ours) = if round % 2 == 0 {
@@ -66,16 +66,9 @@ impl Pace {
                 let ours = one(ours, ours_count);
                 (one(floor, floor_count), ours)
             };
-            for (list, value) in took.iter_mut().zip([floor, ours, ours / floor]) {
-                list.push(value);
-            }
+            took.push([floor, ours]);
         }
-        let [floor, ours, ratio] = took.map(quartiles);
-        Pair {
-            floor: floor[1],
-            ours: ours[1],
-            ratio,
-        }
+        Pair::new(&took)
     }
 
     /// How many repetitions make a turn; warms up on the way.
@@ -88,6 +81,26 @@ impl Pace {
                 return (wanted as u64).max(1);
             }
             count *= 2;
+        }
+    }
+}
+
+impl Pair {
+    /// What the floor and ours took in each round.
+    pub(crate) fn of(rounds: impl Iterator<Item = (Duration, Duration)>) -> Self {
+        let nanos = |time: Duration| time.as_secs_f64() * 1e9;
+        let rounds: Vec<_> = rounds
+            .map(|(floor, ours)| [nanos(floor), nanos(ours)])
+            .collect();
+        Self::new(&rounds)
+    }
+
+    fn new(rounds: &[[f64; 2]]) -> Self {
+        let middle = |which: usize| quartiles(rounds.iter().map(|round| round[which]).collect())[1];
+        Self {
+            floor: middle(0),
+            ours: middle(1),
+            ratio: quartiles(rounds.iter().map(|[floor, ours]| ours / floor).collect()),
         }
     }
 }
@@ -113,7 +126,8 @@ fn one(contender: Contender<'_>, count: u64) -> f64 {
     contender(count).as_secs_f64() * 1e9 / count as f64
 }
 
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+/// The lower quartile, the median, the upper quartile.
+pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
 }

@@ -1,12 +1,14 @@
 //! The rows that were measured, and the tables they are shown in.
 
 use std::{
-    fmt,
     io::{self, Write},
-    thread::available_parallelism,
+    time::Duration,
 };
 
-use crate::measure::{Contender, Pace, Pair};
+use crate::{
+    measure::{Contender, Pace, Pair},
+    table::{self, Amount, Unit, others_run},
+};
 
 /// What is meant to be reached.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,17 @@ pub(crate) enum Goal {
     AtMost(f64),
     /// Ours does at least so many times as much as the floor in the same time.
     AtLeast(f64),
+    /// It is to be known, and no more.
+    Told,
+}
+
+/// What a row shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    unit: Unit,
+    floor: Option<f64>,
+    ours: f64,
+    ratio: Option<[f64; 3]>,
 }
 
 /// Collects rows.
@@ -42,20 +55,54 @@ pub(crate) struct Subject {
 #[derive(Debug)]
 struct Row {
     subject: Subject,
-    pair: Pair,
+    figures: Figures,
 }
 
-/// A time, in the unit that fits.
-struct Time(f64);
+impl Figures {
+    /// Times of the floor and of ours, round by round.
+    pub(crate) fn pairs(rounds: impl Iterator<Item = (Duration, Duration)>) -> Self {
+        Pair::of(rounds).into()
+    }
+
+    /// Times that nothing stands beside.
+    pub(crate) fn alone(times: impl Iterator<Item = Duration>) -> Self {
+        let pair = Pair::of(times.map(|time| (time, time)));
+        Self {
+            floor: None,
+            ratio: None,
+            ..pair.into()
+        }
+    }
+
+    /// Amounts before and after.
+    pub(crate) fn two(unit: Unit, [before, after]: [f64; 2]) -> Self {
+        Self {
+            unit,
+            floor: Some(before),
+            ours: after,
+            ratio: Some([after / before; 3]),
+        }
+    }
+}
+
+impl From<Pair> for Figures {
+    fn from(pair: Pair) -> Self {
+        Self {
+            unit: Unit::Nanoseconds,
+            floor: Some(pair.floor),
+            ours: pair.ours,
+            ratio: Some(pair.ratio),
+        }
+    }
+}
 
 impl Report {
     /// Rows whose name contains `only`, of code that `compiler` made.
     pub(crate) fn new(pace: Pace, only: Option<String>, compiler: &str) -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
         Self {
             pace,
             only,
-            machine: format!("{cores} × {}; {compiler}", processor()),
+            machine: table::machine(compiler),
             disturbed: 0,
             rows: Vec::new(),
         }
@@ -80,17 +127,29 @@ impl Report {
         ours: Contender<'_>,
     ) {
         if self.wants(&subject) {
-            // Asked before the line below wakes whoever shows it.
-            self.disturbed += usize::from(others_run());
-            eprintln!("measuring: {}", subject.what);
+            self.begin(&subject);
             let pair = pace.side_by_side(floor, ours);
-            self.rows.push(Row { subject, pair });
+            self.enter(subject, pair.into());
+        }
+    }
+
+    /// Says what is measured from now on.
+    pub(crate) fn begin(&mut self, subject: &Subject) {
+        // Asked before the line below wakes whoever shows it.
+        self.disturbed += usize::from(others_run());
+        eprintln!("measuring: {}", subject.what);
+    }
+
+    /// Enters a row that was measured, if it is asked for.
+    pub(crate) fn enter(&mut self, subject: Subject, figures: Figures) {
+        if self.wants(&subject) {
+            self.rows.push(Row { subject, figures });
         }
     }
 
     /// Prints what was measured.
     pub(crate) fn print(&self, out: &mut dyn Write, markdown: bool) -> io::Result<()> {
-        let title = [
+        let titles = [
             "what",
             "floor beside it",
             "floor",
@@ -99,24 +158,9 @@ impl Report {
             "reach",
             "met",
         ];
-        let mut lines = vec![title.map(str::to_owned)];
-        lines.extend(self.rows.iter().map(Row::cells));
-        if markdown {
-            lines.insert(1, ["---"; 7].map(str::to_owned));
-        }
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-        let widths = [0, 1, 2, 3, 4, 5, 6].map(|column| width(column).unwrap_or(0));
-        for line in &lines {
-            let cells = line.iter().zip(widths);
-            let cells: Vec<_> = cells
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            if markdown {
-                writeln!(out, "| {} |", cells.join(" | "))?;
-            } else {
-                writeln!(out, "{}", cells.join("  ").trim_end())?;
-            }
-        }
+        let mut lines = vec![titles.map(str::to_owned).to_vec()];
+        lines.extend(self.rows.iter().map(|row| row.cells().to_vec()));
+        table::print(out, &lines, markdown)?;
         let machine = &self.machine;
         writeln!(
             out,
@@ -131,57 +175,44 @@ impl Report {
 
 impl Row {
     fn cells(&self) -> [String; 7] {
-        let Pair { floor, ours, ratio } = self.pair;
-        let (ratio, reach, met) = match self.subject.goal {
-            Goal::AtMost(most) => (ratio, format!("≤ {most:.1}×"), ratio[1] <= most),
+        let Figures {
+            unit,
+            floor,
+            ours,
+            mut ratio,
+        } = self.figures;
+        let (reach, is_met) = match self.subject.goal {
+            Goal::AtMost(most) => (
+                format!("≤ {most}×"),
+                ratio.map(|[_, median, _]| median <= most),
+            ),
             Goal::AtLeast(least) => {
-                let [low, median, high] = ratio.map(|ratio| 1.0 / ratio);
+                ratio = ratio.map(|[low, median, high]| [1.0 / high, 1.0 / median, 1.0 / low]);
                 (
-                    [high, median, low],
-                    format!("≥ {least:.1}×"),
-                    median >= least,
+                    format!("≥ {least}×"),
+                    ratio.map(|[_, median, _]| median >= least),
                 )
             }
+            Goal::Told => (String::new(), None),
         };
-        let [low, median, high] = ratio;
+        let amount = |amount: f64| Amount(amount, unit).to_string();
         [
             self.subject.what.to_owned(),
             self.subject.floor.to_owned(),
-            Time(floor).to_string(),
-            Time(ours).to_string(),
-            format!("{median:.2}× ({low:.2}–{high:.2})"),
+            floor.map(amount).unwrap_or_default(),
+            amount(ours),
+            ratio.map(shown).unwrap_or_default(),
             reach,
-            if met { "yes" } else { "no" }.to_owned(),
+            is_met
+                .map_or("", |is_met| if is_met { "yes" } else { "no" })
+                .to_owned(),
         ]
     }
 }
 
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            nanos if nanos < 1e3 => write!(f, "{nanos:.1} ns"),
-            nanos if nanos < 1e6 => write!(f, "{:.2} µs", nanos / 1e3),
-            nanos => write!(f, "{:.2} ms", nanos / 1e6),
-        }
+fn shown([low, median, high]: [f64; 3]) -> String {
+    if low == high {
+        return format!("{median:.3}×");
     }
-}
-
-/// What the processor calls itself, where the system tells.
-fn processor() -> String {
-    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = told
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    name.map_or(std::env::consts::ARCH, |(_, name)| name)
-        .to_owned()
-}
-
-/// Whether something else than this thread runs at this moment, where the system tells.
-fn others_run() -> bool {
-    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let running = told
-        .split(' ')
-        .nth(3)
-        .and_then(|tasks| tasks.split_once('/'));
-    running.is_some_and(|(running, _)| running.parse().is_ok_and(|running: u32| running > 1))
+    format!("{median:.2}× ({low:.2}–{high:.2})")
 }

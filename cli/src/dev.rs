@@ -46,20 +46,20 @@ pub(crate) fn dev(typed: &args::Dev, json: bool, world: World) -> Result<(), Fai
     };
     let beginning = beginning(&host.plan.record.name, &projects, typed);
     let (file, built) = (typed.config.as_deref(), host.plan.plugins.clone());
-    host.run(world, None, async |kernel| {
+    host.run(world, None, |kernel| {
         output::say(&beginning);
         let session = Session {
-            kernel: &kernel,
+            kernel: kernel.clone(),
             cargo,
             saves: Saves::listen(&projects)?,
             projects,
-            // Not before this kernel is known to be the only one over its data.
             shelf: Shelf::open(&built)?,
             granted: file.is_none().then(|| settled.clone()),
         };
-        let following = follow::follow(&kernel, file, settled.clone(), settle);
-        tokio::join!(session.run(), following);
-        Ok(())
+        Ok(async move {
+            let following = follow::follow(&kernel, file, settled, settle);
+            tokio::join!(session.run(), following);
+        })
     })
 }
 

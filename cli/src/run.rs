@@ -75,20 +75,22 @@ pub(crate) fn run(typed: &args::Run, json: bool, world: World) -> Result<(), Fai
         config: typed.config.clone(),
     };
     let config = host.plan.config.clone();
-    host.run(world, limit, async |kernel| {
-        follow::follow(&kernel, typed.config.as_deref(), config, |read| read).await;
-        Ok(())
+    let file = typed.config.as_deref();
+    host.run(world, limit, |kernel| {
+        Ok(async move { follow::follow(&kernel, file, config, |read| read).await })
     })
 }
 
 impl Host {
-    /// Runs the kernel until it is interrupted, its time is over, or what runs `beside` its plugins
-    /// ends, which is not expected.
-    pub(crate) fn run(
+    /// Runs the kernel until it is interrupted or its time is over.
+    ///
+    /// `begin` is called before the kernel starts, when it is known to be the only one over its
+    /// data; what it answers is run beside the plugins, and does not end.
+    pub(crate) fn run<B: Future<Output = ()>>(
         self,
         world: World,
         limit: Option<Instant>,
-        beside: impl AsyncFnOnce(Kernel) -> Result<(), Failure>,
+        begin: impl FnOnce(Kernel) -> Result<B, Failure>,
     ) -> Result<(), Failure> {
         let Self { plan, style, .. } = self;
         let meeting = Meeting::of(&world);
@@ -105,12 +107,12 @@ impl Host {
             // Before the kernel is built: a second one must not touch the data of the first.
             let (_claim, listener) = meeting.claim(&plan.record)?;
             let kernel = builder.build()?;
+            let beside = begin(kernel.clone())?;
             let (leave, left) = oneshot::channel();
             let serving = server::serve(kernel.clone(), plan.record.clone(), listener, left);
             let server = tokio::spawn(serving);
             log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
                 meeting.socket(&plan.record.name).display());
-            let beside = beside(kernel.clone());
             let outcome = stay(&kernel, limit, style, &mut signals, beside).await;
             drop(leave);
             drop(tokio::time::timeout(FAREWELL, server).await);
@@ -128,7 +130,7 @@ async fn stay(
     limit: Option<Instant>,
     style: Option<Style>,
     signals: &mut Signals,
-    beside: impl Future<Output = Result<(), Failure>>,
+    beside: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let live = match style {
         Some(style) => Some(Live::begin(kernel, style).await?),
@@ -143,20 +145,19 @@ async fn stay(
         (Some(live), Some(Ok(()))) => Some(live.started(kernel)),
         (live, _) => live.map(Live::interrupted),
     };
-    let mut ended = Ok(());
     if let Some(Ok(())) = started {
         tokio::select! {
             () = signals.next() => tell(BY_SIGNAL),
             () = reached(limit) => tell(BY_ITSELF),
             () = end_of(&mut printed) => {}
-            outcome = beside => ended = outcome,
+            () = beside => {}
         }
     }
     unless_interrupted(signals, kernel.stop()).await;
     if printed.is_some() {
         unless_interrupted(signals, end_of(&mut printed)).await;
     }
-    started.unwrap_or(Ok(())).map_err(Failure::from).and(ended)
+    started.unwrap_or(Ok(())).map_err(Failure::from)
 }
 
 /// Ready when the printing has ended, as it does early if nobody reads; never if nothing is

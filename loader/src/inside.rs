@@ -24,24 +24,21 @@ impl Owner {
 }
 
 /// A stretch of the stack that runs the code of one owner. It lies in the stack frame of the
-/// function that entered the code, and is unlinked before that returns.
+/// function that entered the code, and is unlinked before that returns, however it does.
 struct Stretch {
     owner: Owner,
     below: *const Stretch,
 }
 
-thread_local! {
-    static TOP: Cell<*const Stretch> = const { Cell::new(ptr::null()) };
-}
-
-/// Unlinks a stretch, however it ends.
-struct Linked(*const Stretch);
-
-impl Drop for Linked {
+impl Drop for Stretch {
     #[inline(always)]
     fn drop(&mut self) {
-        TOP.set(self.0);
+        TOP.set(self.below);
     }
+}
+
+thread_local! {
+    static TOP: Cell<*const Stretch> = const { Cell::new(ptr::null()) };
 }
 
 /// Runs code of a plugin, for the host.
@@ -65,7 +62,6 @@ pub(crate) fn run<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
         owner,
         below: TOP.get(),
     };
-    let _linked = Linked(stretch.below);
     TOP.set(&raw const stretch);
     work()
 }

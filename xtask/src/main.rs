@@ -9,6 +9,7 @@ mod demo;
 mod licences;
 mod not_run;
 mod readme;
+mod soak;
 mod suite;
 mod tools;
 mod windows;
@@ -32,6 +33,8 @@ enum Chore {
     Ci,
     /// Measures the kernel beside the floor of each thing it does.
     Bench(bench::Options),
+    /// Reloads plugins under load, and checks that nothing is lost and everything unmapped.
+    Soak(soak::Options),
     /// Shows the optional tools that tests use, and where they come from.
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
@@ -55,6 +58,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Test => suite::run(&workspace)?,
         Chore::Ci => ci::run(&workspace)?,
         Chore::Bench(options) => bench::run(&workspace, &options)?,
+        Chore::Soak(options) => soak::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
     }

@@ -1,12 +1,13 @@
 //! The floor of calls: a bare table of functions in a library of its own, opened without a
-//! question. What a kernel adds around such a table is what the benchmark measures.
+//! question; and that of reloads: any library, copied and opened in the same way. What a kernel
+//! adds around them is what the benchmark measures.
 
 #![expect(
     unsafe_code,
     reason = "it opens a library, and is one: no safe floor is as low"
 )]
 
-use std::{fmt, path::Path};
+use std::{error::Error, fmt, fs, path::Path};
 
 use abi_stable::{
     StableAbi,
@@ -64,6 +65,31 @@ impl Floor {
     /// Calls the library's function.
     pub fn echo(&self, bytes: &[u8]) -> RVec<u8> {
         self.table.echo()(bytes.into())
+    }
+}
+
+/// A library that was copied and opened, and nothing more; dropping it closes it.
+pub struct Opened {
+    _library: Library,
+}
+
+impl Opened {
+    /// Copies the library at `path`, which is trusted, and opens the copy.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be copied or opened.
+    pub fn copy_of(path: &Path, copy: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        fs::copy(path, copy)?;
+        // SAFETY: the library is a plugin of the benchmark, which runs nothing when it is opened.
+        let library = unsafe { Library::new(copy) }?;
+        Ok(Self { _library: library })
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened")
     }
 }
 

@@ -167,7 +167,7 @@ fn is_passing(name: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
+    use std::{fs, slice};
 
     use notify::event::{AccessKind, CreateKind};
 
@@ -238,7 +238,7 @@ mod tests {
             .enable_time()
             .build();
         runtime.expect("a runtime").block_on(async {
-            let mut saves = Saves::listen(&[project.clone()]).expect("a watcher");
+            let mut saves = Saves::listen(slice::from_ref(&project)).expect("a watcher");
             // Its directory was not there when the watching began.
             fs::create_dir(&tree).expect("a directory");
             saves.next().await;

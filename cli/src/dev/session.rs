@@ -20,9 +20,9 @@ use crate::{output, show, world};
 
 /// Everything that developing takes.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+pub(crate) struct Session {
     /// Where the plugins run.
-    pub(crate) kernel: &'a Kernel,
+    pub(crate) kernel: Kernel,
     /// What builds them.
     pub(crate) cargo: Cargo,
     /// What they are built from.
@@ -42,13 +42,13 @@ struct Serving {
     number: u64,
 }
 
-impl Session<'_> {
+impl Session {
     /// Builds now and after every save; never ends.
     pub(crate) async fn run(mut self) {
         if let Some(why) = &self.saves.polls {
             log::warn!(target: "octa", "saves are looked for from time to time only: {why}");
         }
-        let mut news = News::of(self.kernel).await;
+        let mut news = News::of(&self.kernel).await;
         let mut is_first = true;
         loop {
             self.round(&mut news, is_first).await;

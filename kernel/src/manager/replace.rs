@@ -134,6 +134,7 @@ impl Manager {
         };
         record.busy = Some(Doing::Reloading);
         record.asked = waiter;
+        record.pending = None;
         let probation = Probation::new(old.instance.name());
         let transaction = Transaction {
             core: self.core.clone(),
@@ -173,7 +174,7 @@ impl Manager {
     /// Tries again what was put off.
     pub(super) fn retry_put_off(&mut self) {
         for record in self.records.values_mut() {
-            if record.arrived.is_none() {
+            if record.arrived.is_none() && record.busy.is_none() {
                 record.arrived = record.pending.take();
             }
         }
@@ -263,9 +264,7 @@ impl Manager {
         problem: Problem,
         waiter: Option<Waiter>,
     ) {
-        if let Some(waiter) = waiter {
-            drop(waiter.send(Err(problem.clone())));
-        }
+        let is_told = waiter.is_some_and(|waiter| waiter.send(Err(problem.clone())).is_ok());
         let Some(record) = self.records.get_mut(name) else {
             return;
         };
@@ -277,11 +276,13 @@ impl Manager {
             // Told already.
             return;
         }
-        log::error!(
-            "plugin `{name}` {} goes on, version {version} does not take over: {}",
-            serving.version,
-            with_hint(&problem)
-        );
+        if !is_told {
+            log::error!(
+                "plugin `{name}` {} goes on, version {version} does not take over: {}",
+                serving.version,
+                with_hint(&problem)
+            );
+        }
         record.waiting = vec![problem.clone()];
         let event =
             json!({ "plugin": name, "serving": serving, "version": version, "problem": problem });

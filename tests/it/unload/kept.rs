@@ -34,3 +34,13 @@ fn a_library_that_the_linker_keeps() {
         Some("build the plugin without `-z nodelete`")
     );
 }
+
+#[test]
+fn a_function_whose_effects_are_not_seen() {
+    let live = Stage::new().live("unseen-key");
+    assert_eq!(live.touch(), 0);
+    check_kept(
+        &live.end(),
+        &["uses `tss_create`, whose effects are not seen"],
+    );
+}

@@ -1,14 +1,22 @@
 //! What is left on threads of the host: thread-locals with destructors, and values of keys.
 
-use std::sync::{Arc, Barrier};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Barrier},
+};
+
+use octa_loader::Generation;
+use serde_json::json;
 
 use crate::unload::stage::{Stage, Worker, causes, check_kept, check_unmapped, until_unmapped};
 
 #[test]
 fn a_local_of_the_thread_that_unloads() {
-    let live = Stage::new().live("leaves-local");
-    live.touch();
+    let stage = Stage::new();
+    let (live, file) = (stage.live("leaves-local"), stage.path("destroyed"));
+    live.call(0, &json!(file));
     check_unmapped(&live.end());
+    assert!(file.exists(), "the destructor has run");
 }
 
 #[test]
@@ -30,45 +38,69 @@ fn a_thread_that_was_waited_for() {
     check_unmapped(&live.end());
 }
 
-/// Touches a thread-local on a worker; answers the generation when its instance is gone.
-fn touched_on(worker: &Worker, stage: &Stage) -> Arc<octa_loader::Generation> {
-    let live = stage.live("leaves-local");
-    let live = worker.run(move || {
-        live.touch();
-        live
-    });
-    live.end()
+/// A generation that left a thread-local on a worker, and nothing else.
+struct Left {
+    generation: Arc<Generation>,
+    /// Written by the destructor.
+    file: PathBuf,
+}
+
+impl Left {
+    fn on(worker: &Worker, stage: &Stage) -> Self {
+        let (live, file) = (stage.live("leaves-local"), stage.path("destroyed"));
+        let input = json!(file);
+        let live = worker.run(move || {
+            live.call(0, &input);
+            live
+        });
+        let generation = live.end();
+        Self { generation, file }
+    }
+
+    #[track_caller]
+    fn check_waits(&self, thread: &str) {
+        let cause = format!("destructor pending on thread `{thread}`");
+        check_kept(&self.generation, &[&cause]);
+        assert!(!self.file.exists());
+    }
+
+    #[track_caller]
+    fn check_destroyed(&self) {
+        assert!(self.file.exists(), "the destructor has run");
+        check_unmapped(&self.generation);
+    }
 }
 
 #[test]
 fn a_local_of_an_idle_thread_goes_when_that_ends() {
     let (stage, worker) = (Stage::new(), Worker::new("idle-one"));
-    let generation = touched_on(&worker, &stage);
-    check_kept(&generation, &["destructor pending on thread `idle-one`"]);
+    let left = Left::on(&worker, &stage);
+    left.check_waits("idle-one");
     worker.end();
-    check_unmapped(&generation);
+    left.check_destroyed();
 }
 
 #[test]
 fn a_local_of_an_idle_thread_goes_when_that_tidies() {
     let (stage, worker) = (Stage::new(), Worker::new("idle-two"));
-    let generation = touched_on(&worker, &stage);
-    check_kept(&generation, &["destructor pending on thread `idle-two`"]);
+    let left = Left::on(&worker, &stage);
+    left.check_waits("idle-two");
     worker.tidy();
-    check_unmapped(&generation);
+    left.check_destroyed();
     worker.end();
 }
 
 #[test]
 fn a_local_goes_at_the_end_of_the_next_call_of_any_plugin() {
     let (stage, worker) = (Stage::new(), Worker::new("busy"));
-    let generation = touched_on(&worker, &stage);
+    let left = Left::on(&worker, &stage);
+    left.check_waits("busy");
     let other = stage.live("asks-thread");
     let other = worker.run(move || {
         other.touch();
         other
     });
-    check_unmapped(&generation);
+    left.check_destroyed();
     worker.end();
     check_unmapped(&other.end());
 }

@@ -143,6 +143,7 @@ impl Code {
         let closed = inside::run(self.owner, || ManuallyDrop::into_inner(handle).close());
         if closed.is_err() || objects::mapped().contains(object) {
             table::with(|table| table.stay(self.owner));
+            opening::pin(object);
             return Err(vec![stays.insert(KeptCause::StillMapped).clone()]);
         }
         brought.leave(self.owner);

@@ -272,13 +272,13 @@ unsafe extern "C" fn pthread_create(
         return EAGAIN;
     };
     let begins = |table: &mut Table| table.thread_begins(start as usize, thread::current());
-    let owner = match table::with(begins) {
-        // SAFETY: the caller's promise.
-        None | Some(Beginning::Foreign) => {
+    let owner = match table::with(begins).unwrap_or(Beginning::Foreign) {
+        Beginning::Of(owner) => owner,
+        Beginning::Refused => return EAGAIN,
+        Beginning::Foreign => {
+            // SAFETY: the caller's promise.
             return unsafe { real(thread, attributes, start, argument) };
         }
-        Some(Beginning::Refused) => return EAGAIN,
-        Some(Beginning::Of(owner)) => owner,
     };
     let begin = Box::into_raw(Box::new(Begin {
         owner,

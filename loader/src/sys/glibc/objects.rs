@@ -84,7 +84,7 @@ pub(super) struct Facts {
     pub(super) stays: bool,
     /// Whether it has symbols that are one in the whole process: then whoever defines them first
     /// is never unmapped.
-    pub(super) has_unique_symbols: bool,
+    has_unique_symbols: bool,
     /// The first function it asks for whose effects are not seen.
     pub(super) unseen: Option<String>,
 }
@@ -120,6 +120,11 @@ impl Facts {
             }
         }
         Some(facts)
+    }
+
+    /// Whether the object is one that stays, once it is mapped.
+    pub(super) fn cannot_go(&self) -> bool {
+        self.stays || self.has_unique_symbols || self.unseen.is_some()
     }
 
     /// Whether a library that lies at `path` goes by a name that others need.

@@ -77,13 +77,13 @@ impl Brought {
             if let Some(at) = position(&self.0, &name, |found| found.owner != owner) {
                 let shared = self.0.swap_remove(at);
                 table::with(|table| table.keep(shared.object.span.start));
-                stay(&shared.object);
+                pin(&shared.object);
                 needs.extend(shared.facts.needs);
             } else if let Some(at) = position(&new, &name, |_| true) {
                 let found = new.swap_remove(at);
                 needs.extend_from_slice(&found.facts.needs);
-                if found.facts.stays || found.facts.has_unique_symbols {
-                    stay(&found.object);
+                if found.facts.cannot_go() {
+                    pin(&found.object);
                 } else {
                     self.0.push(found);
                 }
@@ -106,6 +106,7 @@ impl Brought {
             if mapped.contains(&object) {
                 log::info!("library `{}` stays mapped", object.path.display());
                 table::with(|table| table.keep(object.span.start));
+                pin(&object);
             }
         }
     }
@@ -120,11 +121,11 @@ fn position(
     companions.iter().position(|c| wanted(c) && called(c))
 }
 
-/// Has a library stay mapped for good.
-fn stay(object: &Object) {
-    const STAY: i32 = RTLD_LAZY | RTLD_LOCAL | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+/// Has a library stay mapped for good, whoever else closes it.
+pub(super) fn pin(object: &Object) {
+    const PIN: i32 = RTLD_LAZY | RTLD_LOCAL | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
     // SAFETY: it is mapped already, so none of its constructors run.
-    match unsafe { Library::open(Some(&object.path), STAY) } {
+    match unsafe { Library::open(Some(&object.path), PIN) } {
         Ok(library) => mem::forget(library),
         Err(error) => log::warn!("library `{}` may not stay: {error}", object.path.display()),
     }

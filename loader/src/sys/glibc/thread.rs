@@ -159,7 +159,9 @@ pub(super) fn arm() {
 /// A thread of `owner` has begun, and is this one.
 pub(super) fn begin(owner: Owner) {
     OWNER.set(owner);
-    table::with(|table| Some(table.thread_begun(number()?, owner)));
+    if let Some(number) = number() {
+        table::with(|table| table.thread_begun(number, owner));
+    }
     arm();
 }
 
@@ -183,9 +185,10 @@ unsafe extern "C" fn at_exit(round: *mut c_void) {
     if round < ROUNDS {
         return count_round(round + 1);
     }
-    table::with(|table| {
-        number().map(|number| table.forget_thread(number));
-        table.thread_ended(OWNER.get());
-    });
+    if let Some(number) = number() {
+        table::with(|table| table.forget_thread(number));
+    }
     GONE.set(true);
+    // Last: from here on its library may go.
+    table::with(|table| table.thread_ended(OWNER.get()));
 }

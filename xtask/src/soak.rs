@@ -1,0 +1,112 @@
+//! The soak: its plugins are built twice, as `a` and `b`, and its program reloads them in turn.
+//! What is checked is up to the program in `soak/`.
+
+use std::fs;
+use std::io::BufReader;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::{Artifact, Message};
+use clap::Args;
+
+use crate::workspace::{Workspace, succeed};
+
+/// How many reloads are enough to see that nothing is broken.
+const SHORT: u64 = 300;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many reloads.
+    #[arg(long, default_value_t = SHORT)]
+    reloads: u64,
+    /// Draws the latencies of calls into `docs/reload-latency.svg`.
+    #[arg(long)]
+    plot: bool,
+    /// Prints tables for a Markdown document.
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// As often as is enough to see that nothing is broken.
+pub(crate) fn run_short(workspace: &Workspace) -> Result<()> {
+    let options = Options {
+        reloads: SHORT,
+        plot: false,
+        markdown: false,
+    };
+    run(workspace, &options)
+}
+
+/// Builds under `target/soak`, and runs.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let builds = workspace.target().join("soak/builds");
+    for build in ["a", "b"] {
+        build_plugins(workspace, build, &builds.join(build))?;
+    }
+    let mut soak = Command::new(build_program(workspace)?);
+    soak.arg("--builds").arg(&builds);
+    soak.args(["--reloads", &options.reloads.to_string()]);
+    if options.plot {
+        let plot = workspace.root().join("docs/reload-latency.svg");
+        soak.arg("--plot").arg(plot);
+    }
+    soak.args(options.markdown.then_some("--markdown"));
+    succeed(&mut soak)
+}
+
+/// Builds the plugins so that they say which build they are, and copies them into a directory.
+fn build_plugins(workspace: &Workspace, build: &str, to: &Utf8Path) -> Result<()> {
+    let mut cargo = workspace.cargo("build");
+    cargo.args(["--release", "--locked", "--package", "soaked", "--examples"]);
+    cargo.args(["--manifest-path", "tests/fixtures/Cargo.toml"]);
+    cargo
+        .arg("--target-dir")
+        .arg(workspace.target().join("soak"))
+        .env("OCTA_SOAK_BUILD", build);
+    fs::create_dir_all(to).with_context(|| format!("cannot create `{to}`"))?;
+    for plugin in artifacts(cargo, plugin_of)? {
+        let name = plugin.file_name().context("a library has a name")?;
+        fs::copy(&plugin, to.join(name))
+            .with_context(|| format!("cannot copy `{plugin}` into `{to}`"))?;
+    }
+    Ok(())
+}
+
+fn build_program(workspace: &Workspace) -> Result<Utf8PathBuf> {
+    let mut cargo = workspace.cargo("build");
+    cargo.args(["--release", "--package", "octa-soak"]);
+    let program = artifacts(cargo, |made| made.executable)?.pop();
+    program.context("the build made no program")
+}
+
+fn plugin_of(made: Artifact) -> Option<Utf8PathBuf> {
+    let is_library = |path: &Utf8PathBuf| path.extension() == Some(std::env::consts::DLL_EXTENSION);
+    let is_plugin = made.target.is_example();
+    made.filenames
+        .into_iter()
+        .find(|path| is_plugin && is_library(path))
+}
+
+/// What cargo makes, as far as it is `wanted`.
+fn artifacts(
+    mut cargo: Command,
+    wanted: fn(Artifact) -> Option<Utf8PathBuf>,
+) -> Result<Vec<Utf8PathBuf>> {
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo has no output to read")?;
+    let mut found = Vec::new();
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        let message = message.context("cannot read cargo's output")?;
+        if let Message::CompilerArtifact(made) = message {
+            found.extend(wanted(made));
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    ensure!(status.success(), "the build failed: {status}");
+    Ok(found)
+}
