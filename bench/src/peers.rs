@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 use octa_bench_build::Builds;
 use tempfile::TempDir;
 
@@ -27,6 +27,12 @@ const RELOADS: u64 = 200;
 const RELOADS_QUICK: u64 = 20;
 /// How long is waited for new code before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the times are made of, for whoever reads them.
+const WATCHING: &str = "\
+Octamillia takes up a file that was quiet for 50 ms, hot-lib-reloader one that was for 500 ms. \
+relib has no watcher: the file is looked at every 50 ms, as in its example `live_reload`, and \
+opened at once and as it is, without a copy.";
 
 /// A program that reloads, and what it reloads: `NAME=PROGRAM=LIBRARY`.
 #[derive(Debug, Clone)]
@@ -59,6 +65,7 @@ pub(crate) fn compare(
     out: &mut dyn Write,
 ) -> Result<()> {
     let reloads = if is_quick { RELOADS_QUICK } else { RELOADS };
+    ensure!(!peers.is_empty(), "there is nothing to compare");
     let mut running = Vec::new();
     for peer in peers {
         eprintln!("starting: {}", peer.name);
@@ -74,24 +81,29 @@ pub(crate) fn compare(
             peer.replace(number)?;
         }
     }
-    let mut lines = vec![vec!["what".to_owned()]];
-    let rows = [
+    let mut lines = [
+        "what".to_owned(),
         "new library renamed over the watched one, until its code answers".to_owned(),
-        format!("reloads of {reloads} that did not come within {PATIENCE:?}"),
+        format!(
+            "that time over the one of {}, round by round",
+            peers[0].name
+        ),
+        format!("of {reloads} reloads not there within {PATIENCE:?}"),
         format!("resident memory before and after {reloads} reloads"),
         format!("mappings before and after {reloads} reloads"),
-    ];
-    lines.extend(rows.map(|row| vec![row]));
+    ]
+    .map(|cell| vec![cell]);
+    let first = running.first().map(|first| first.took.clone());
     for peer in running {
-        let column = [vec![peer.name.clone()], peer.end()?].concat();
+        let column = peer.end(first.as_deref().unwrap_or_default())?;
         for (line, cell) in lines.iter_mut().zip(column) {
             line.push(cell);
         }
     }
     table::print(out, &lines, is_markdown)?;
-    let compiler = "all built with `--release`";
-    let machine = table::machine(compiler);
-    writeln!(out, "\nMedians, and in brackets the quartiles. {machine}.")?;
+    writeln!(out, "\n{WATCHING}")?;
+    let machine = table::machine("all built with `--release`");
+    writeln!(out, "Medians, and in brackets the quartiles. {machine}.")?;
     if was_disturbed {
         writeln!(out, "Other programs ran meanwhile.")?;
     }
@@ -107,8 +119,8 @@ struct Running {
     directory: TempDir,
     builds: Builds,
     before: Footprint,
-    took: Vec<f64>,
-    missed: u64,
+    /// In nanoseconds; `None` where nothing came.
+    took: Vec<Option<f64>>,
 }
 
 impl Running {
@@ -137,7 +149,6 @@ impl Running {
             directory,
             builds,
             took: Vec::new(),
-            missed: 0,
         })
     }
 
@@ -148,47 +159,55 @@ impl Running {
         let began = Instant::now();
         fs::rename(written, self.directory.path().join("watched/libmarker.so"))?;
         loop {
-            match self.answers.recv_timeout(PATIENCE) {
-                Ok((answered, at)) if answered == number => {
-                    self.took.push((at - began).as_secs_f64() * 1e9);
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    self.missed += 1;
-                    return Ok(());
-                }
+            let took = match self.answers.recv_timeout(PATIENCE) {
+                Ok((answered, _)) if answered != number => continue,
+                Ok((_, at)) => Some((at - began).as_secs_f64() * 1e9),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
                     bail!("`{}` ended: {}", self.name, self.child.wait()?)
                 }
-            }
+            };
+            self.took.push(took);
+            return Ok(());
         }
     }
 
-    /// Ends it; how long it took, what it missed, memory and mappings.
-    fn end(mut self) -> Result<Vec<String>> {
+    /// Ends it, and makes its column.
+    fn end(mut self, first: &[Option<f64>]) -> Result<[String; 6]> {
         let after = Footprint::of(&self.child.id().to_string())?;
         self.child.kill()?;
         self.child.wait()?;
-        let shown = |nanos: f64| Amount(nanos, Unit::Nanoseconds).to_string();
-        let took = match self.took.is_empty() {
-            true => String::new(),
-            false => {
-                let [low, median, high] = quartiles(self.took).map(shown);
-                format!("{median} ({low}–{high})")
-            }
-        };
+        let rounds = self.took.iter().zip(first);
+        let ratios = rounds.filter_map(|(ours, first)| Some((*ours)? / (*first)?));
+        let times = self.took.iter().copied().flatten();
         let two = |unit, before, after| {
             let [before, after] = [before, after].map(|amount| Amount(amount, unit));
             format!("{before} → {after}")
         };
-        Ok(vec![
-            took,
-            self.missed.to_string(),
+        Ok([
+            self.name,
+            middle(times.collect(), |it| {
+                Amount(it, Unit::Nanoseconds).to_string()
+            }),
+            middle(ratios.collect(), |it| format!("{it:.2}×")),
+            self.took
+                .iter()
+                .filter(|it| it.is_none())
+                .count()
+                .to_string(),
             two(Unit::Bytes, self.before.resident, after.resident),
             two(Unit::Pieces, self.before.mappings, after.mappings),
         ])
     }
+}
+
+/// The median, and in brackets the quartiles; nothing of nothing.
+fn middle(values: Vec<f64>, shown: impl Fn(f64) -> String) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
+    let [low, median, high] = quartiles(values).map(shown);
+    format!("{median} ({low}–{high})")
 }
 
 /// Reads numbers from lines, and the time at which each came.

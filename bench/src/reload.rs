@@ -209,6 +209,10 @@ impl Stand {
     }
 
     /// Reloads to the build that was put, and waits until the one before is unmapped.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a caller that has other things to do, beside the kernel's own clock"
+    )]
     fn reload(&mut self) -> Result<Round> {
         let kernel = self.kernel.clone();
         let (began_at, began) = (SystemTime::now(), Instant::now());
@@ -218,14 +222,14 @@ impl Stand {
             thread::sleep(GLANCE);
         }
         let replied = began.elapsed();
+        let reloaded = async { anyhow::Ok(reload.await??) };
         let ended = async {
             let event = self.ended.recv().await;
-            (event, began.elapsed())
+            let event = event.context("the kernel has stopped")?;
+            anyhow::Ok((event, began.elapsed()))
         };
-        let both = self.runtime.block_on(async { tokio::join!(reload, ended) });
-        let (reloaded, (event, unmapped)) = both;
-        let reloaded = reloaded??;
-        let event = event.context("the kernel has stopped")?;
+        let both = async { tokio::try_join!(reloaded, ended) };
+        let (reloaded, (event, unmapped)) = self.runtime.block_on(both)?;
         ensure!(
             &*event.topic == "kernel.generation.unmapped",
             "the old code stays mapped: {}",
@@ -238,7 +242,7 @@ impl Stand {
             switched,
             took: Duration::from_nanos(reloaded.took),
             replied,
-            unmapped: unmapped - switched,
+            unmapped: unmapped.saturating_sub(switched),
         })
     }
 

@@ -196,8 +196,7 @@ impl Kernel {
     ///
     /// Why the old generation goes on serving.
     pub async fn reload_plugin(&self, name: &str) -> Result<Reloaded, PluginError> {
-        self.replace(name, |name, reply| Command::Reload(name, reply))
-            .await
+        self.replace(name, Command::Reload).await
     }
 
     /// What a reload would do and whom it would touch.
@@ -206,8 +205,7 @@ impl Kernel {
     ///
     /// If there is no such plugin, it is not started, or its file is none that could run here.
     pub async fn plan_reload(&self, name: &str) -> Result<ReloadPlan, PluginError> {
-        self.replace(name, |name, reply| Command::PlanReload(name, reply))
-            .await
+        self.replace(name, Command::PlanReload).await
     }
 
     /// Replaces a started plugin by the content that served before, from the kernel's own copy.

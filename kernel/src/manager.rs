@@ -140,6 +140,16 @@ pub(crate) struct Manager {
     is_running: bool,
     publisher: Publisher,
     view: Arc<ArcSwap<View>>,
+    /// What is told once the view shows it.
+    outbox: Vec<Told>,
+}
+
+/// Something to be told.
+enum Told {
+    /// An event on this topic.
+    Event(String, Payload),
+    /// The answer to who asked for a reload.
+    Answer(Waiter, Result<Reloaded, Problem>),
 }
 
 enum Waiting {
@@ -167,6 +177,7 @@ impl Manager {
             watcher: None,
             is_running: false,
             view,
+            outbox: Vec::new(),
         };
         runtime.spawn(manager.run(inbox));
     }
@@ -174,11 +185,22 @@ impl Manager {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = inbox.recv().await {
             self.handle(event).await;
+            self.replace_condemned().await;
             self.take_up_arrivals().await;
             self.reconcile();
             self.remove_gone();
             self.show();
+            self.tell_all();
             self.answer_if_at_rest();
+        }
+    }
+
+    fn tell_all(&mut self) {
+        for told in self.outbox.drain(..) {
+            match told {
+                Told::Event(topic, payload) => drop(self.publisher.publish(&topic, payload, 0)),
+                Told::Answer(waiter, answer) => drop(waiter.send(answer)),
+            }
         }
     }
 
@@ -189,7 +211,7 @@ impl Manager {
             Event::Opened(name, result) => self.opened(&name, result).await,
             Event::Started(name, result) => self.started(&name, result).await,
             Event::Reloaded(name, conclusion) => self.reloaded(&name, *conclusion).await,
-            Event::Proven(name, number, result) => self.proven(&name, number, result).await,
+            Event::Proven(name, number, result) => self.proven(&name, number, result),
             Event::Stopped(name) => self.stopped(&name),
             Event::Closed(name) => self.closed(&name),
             Event::Ended(name, number, kept) => self.ended(name, number, kept),
@@ -243,10 +265,17 @@ impl Manager {
         self.publish(&format!("kernel.plugin.{to}"), &event);
     }
 
-    /// Tells what happened on the bus.
-    fn publish(&self, topic: &str, event: &Value) {
+    /// Tells on the bus what happened.
+    fn publish(&mut self, topic: &str, event: &Value) {
         let payload = Payload::json(event).unwrap_or_default();
-        drop(self.publisher.publish(topic, payload, 0));
+        self.outbox.push(Told::Event(topic.to_owned(), payload));
+    }
+
+    /// Answers who asked for a reload, if somebody did.
+    fn answer(&mut self, waiter: Option<Waiter>, answer: Result<Reloaded, Problem>) {
+        let waiter = waiter.into_iter();
+        self.outbox
+            .extend(waiter.map(|waiter| Told::Answer(waiter, answer.clone())));
     }
 
     /// Takes note of what became of a generation that has ended.

@@ -83,3 +83,36 @@ pub(crate) fn owners() -> impl Iterator<Item = Owner> {
         Some(stretch.owner)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_known_who_called_whom() {
+        let (one, other) = (Owner::next(), Owner::next());
+        let check = |expect: &[Owner], called: bool| {
+            assert_eq!(owners().collect::<Vec<_>>(), expect);
+            assert_eq!(called_by_host(), called);
+        };
+        check(&[], false);
+        call(one, || {
+            check(&[one], true);
+            host(|| {
+                check(&[Owner::PROCESS, one], true);
+                call(other, || check(&[other, Owner::PROCESS, one], true));
+            });
+            check(&[one], true);
+        });
+        // On a thread of the plugin's own.
+        host(|| check(&[Owner::PROCESS], false));
+        check(&[], false);
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing_behind() {
+        let panicked = std::panic::catch_unwind(|| host(|| panic!("as intended")));
+        assert!(panicked.is_err());
+        assert_eq!(owners().count(), 0);
+    }
+}

@@ -311,15 +311,20 @@ impl Instance {
             .map(drop)
     }
 
-    /// The plugin's own opinion of its health, from 0.0 to 1.0; 0.0 if it panics at the question.
-    pub async fn health(&self) -> f64 {
+    /// The plugin's own opinion of its health, from 0.0 to 1.0; 0.0 if it is no number.
+    ///
+    /// # Errors
+    ///
+    /// Its panic at the question.
+    pub async fn health(&self) -> Result<f64, Error> {
         let outcome = self.control(control::HEALTH, 0, Payload::empty()).await;
+        outcome.result?;
         let health = f64::from_bits(outcome.number);
-        if outcome.result.is_ok() && health.is_finite() {
+        Ok(if health.is_finite() {
             health.clamp(0.0, 1.0)
         } else {
             0.0
-        }
+        })
     }
 
     /// What the plugin holds, as a JSON object.

@@ -88,7 +88,8 @@ impl Store {
     /// The file is read again under the rules of its inspection, and what is written is hashed:
     /// it is kept only if it has the bytes that were inspected.
     /// If they are kept already, the file is not read.
-    /// A sweep leaves them until the next [`Store::record`] for the plugin.
+    /// A sweep leaves them until a [`Store::record`] for the plugin names them, or
+    /// [`Store::release`].
     ///
     /// # Errors
     /// If the file has changed or is not acceptable any more, or cannot be written to the store.
@@ -137,6 +138,16 @@ impl Store {
         read_standing(&self.files.standing(plugin))
     }
 
+    /// The plugin that came from a file of this name last: of use where the file tells no more.
+    pub fn plugin_of(&self, file: &str) -> Option<String> {
+        let standings = self.files.standings().ok()?;
+        let is_of = |path: &PathBuf| {
+            read_standing(path).is_ok_and(|standing| standing.file.as_deref() == Some(file))
+        };
+        let found = standings.into_iter().find(is_of)?;
+        Some(found.file_stem()?.to_str()?.to_owned())
+    }
+
     /// Records the standing of a plugin durably, after the files that it names.
     ///
     /// A standing that is damaged is replaced, one of a newer format is not.
@@ -152,19 +163,27 @@ impl Store {
         if let Err(error @ StoreError::NewerStanding { .. }) = read_standing(&path) {
             return Err(error);
         }
-        for file in self.named(standing) {
-            self.claim(plugin, &file);
-            self.make_durable(&file)?;
+        let named = self.named(standing);
+        for file in &named {
+            self.claim(plugin, file);
+            self.make_durable(file)?;
         }
         self.write_standing(&path, standing)?;
         let mut desk = self.desk.lock();
-        desk.claims.retain(|(owner, _)| owner != plugin);
+        let is_named = |(owner, file): &(String, PathBuf)| owner == plugin && named.contains(file);
+        desk.claims.retain(|claim| !is_named(claim));
         Ok(())
+    }
+
+    /// Lets a file go that was taken in for a plugin and will not be named.
+    pub fn release(&self, plugin: &str, hash: ContentHash) {
+        let claim = (plugin.to_owned(), self.files.artifact(hash));
+        self.desk.lock().claims.remove(&claim);
     }
 
     /// Takes in what a generation of a plugin saved at the time `at`, in nanoseconds since 1970.
     ///
-    /// A sweep leaves it until the next [`Store::record`] for the plugin.
+    /// A sweep leaves it until a [`Store::record`] for the plugin names it.
     ///
     /// # Errors
     /// If it cannot be written to the store.

@@ -23,7 +23,9 @@ pub(crate) use glibc::{Code, after_plugin};
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) use unix::without_privileges;
 #[cfg(unix)]
-pub(crate) use unix::{Lock, create_private_file, exposure, kind, open_source, open_to_sync, seal};
+pub(crate) use unix::{
+    Lock, create_private_file, exposure, kind, open_source, open_to_sync, seal, unlock,
+};
 #[cfg(not(any(
     windows,
     all(feature = "unload", target_os = "linux", target_env = "gnu")
@@ -32,6 +34,7 @@ pub(crate) use unseen::{Code, after_plugin};
 #[cfg(windows)]
 pub(crate) use windows::{
     Code, Lock, after_plugin, create_private_file, exposure, kind, open_source, open_to_sync, seal,
+    unlock,
 };
 
 #[cfg(unix)]

@@ -35,7 +35,9 @@ pub(crate) fn run(scenario: impl Future<Output = ()>) {
     let outcome = runtime
         .expect("a runtime")
         .block_on(async { tokio::time::timeout(PATIENCE, scenario).await });
-    outcome.expect("the scenario hangs");
+    if outcome.is_err() {
+        panic!("the scenario hangs; the log ends with:\n{}", logs::end());
+    }
     logs::check_threads();
 }
 

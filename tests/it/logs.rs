@@ -33,6 +33,9 @@ impl Log for Keeper {
     fn flush(&self) {}
 }
 
+/// How many lines are the end of the log.
+const LAST: usize = 20;
+
 /// The mark of a line that tells a panic.
 const PANIC: &str = "PANIC";
 
@@ -61,6 +64,12 @@ pub(crate) fn lines_with(text: &str) -> Vec<String> {
         .filter(|line| line.contains(text))
         .cloned()
         .collect()
+}
+
+/// The last lines, of all tests.
+pub(crate) fn end() -> String {
+    let lines = KEEPER.0.lock().unwrap_or_else(PoisonError::into_inner);
+    lines[lines.len().saturating_sub(LAST)..].join("\n")
 }
 
 /// Checks that no thread of a kernel has panicked so far: plugins' panics end in the plugin.

@@ -1,15 +1,20 @@
-//! The benchmark: the workspace in `bench/`, built with optimizations and run.
-//! What is measured, and beside what, is up to the programs there.
+//! The benchmark: the workspace in `bench/`, built with optimizations and run; and what others
+//! make for the same purpose, in workspaces of their own. What is measured, and beside what, is up
+//! to the programs there.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Artifact, Message};
 use clap::Args;
 
 use crate::workspace::{Workspace, succeed};
+
+/// What is compared with, by the name of its folder in `bench/peers/`.
+const PEERS: [&str; 2] = ["hot-lib-reloader", "relib"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -19,84 +24,102 @@ pub(crate) struct Options {
     /// Prints the table that stands in the README.
     #[arg(long)]
     markdown: bool,
+    /// Measures reloads beside those of `hot-lib-reloader` and `relib`, and nothing else.
+    #[arg(long, conflicts_with = "only")]
+    peers: bool,
     /// Measures only the rows whose name contains this.
     only: Option<String>,
 }
 
 /// Builds under `target/bench`, runs, and prints a table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let built = build(workspace)?;
-    let mut bench = Command::new(&built.program);
-    bench.arg("--plugin").arg(&built.plugin);
-    bench.arg("--floor").arg(&built.floor);
+    let ours = build(workspace, "bench", "bench")?;
+    let mut bench = Command::new(ours.get("octa-bench")?);
     bench.args(options.quick.then_some("--quick"));
     bench.args(options.markdown.then_some("--markdown"));
-    bench.args(&options.only);
+    if options.peers {
+        bench.arg("peers").args(peers(workspace, &ours)?);
+    } else {
+        bench.arg("floors");
+        bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
+        bench.arg("--marker").arg(ours.get("octa_bench_marker")?);
+        bench.arg("--floor").arg(ours.get("octa_bench_floor")?);
+        bench.args(&options.only);
+    }
     succeed(&mut bench)
 }
 
-/// What cargo made.
-#[derive(Default)]
-struct Built {
-    program: Utf8PathBuf,
-    plugin: Utf8PathBuf,
-    floor: Utf8PathBuf,
+/// The kernel and its peers, as the benchmark takes them. One that does not build is left out.
+fn peers(workspace: &Workspace, ours: &Built) -> Result<Vec<String>> {
+    let peer =
+        |name: &str, program: &Utf8Path, library: &Utf8Path| format!("{name}={program}={library}");
+    let (program, library) = (ours.get("peer-octamillia")?, ours.get("octa_bench_marker")?);
+    let mut all = vec![peer("octamillia", program, library)];
+    for name in PEERS {
+        let built = build(
+            workspace,
+            &format!("bench/peers/{name}"),
+            &format!("bench-peers/{name}"),
+        );
+        match built {
+            Ok(built) => {
+                let (program, library) =
+                    (built.get(&format!("peer-{name}"))?, built.get("marker")?);
+                all.push(peer(name, program, library));
+            }
+            Err(error) => eprintln!("warning: `{name}` is left out: {error:#}"),
+        }
+    }
+    Ok(all)
 }
 
-fn build(workspace: &Workspace) -> Result<Built> {
+/// What cargo made: programs and loadable libraries, by the names of their targets.
+struct Built {
+    workspace: String,
+    files: BTreeMap<String, Utf8PathBuf>,
+}
+
+impl Built {
+    fn get(&self, target: &str) -> Result<&Utf8PathBuf> {
+        let file = self.files.get(target);
+        file.with_context(|| format!("the build of `{}` made no `{target}`", self.workspace))
+    }
+}
+
+/// Builds a whole workspace, under a folder of the target directory.
+fn build(workspace: &Workspace, root: &str, target: &str) -> Result<Built> {
     let mut cargo = workspace.cargo("build");
     cargo.args(["--release", "--locked", "--workspace"]);
-    cargo.args(["--manifest-path", "bench/Cargo.toml"]);
+    cargo.args(["--manifest-path", &format!("{root}/Cargo.toml")]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo
         .arg("--target-dir")
-        .arg(workspace.target().join("bench"));
+        .arg(workspace.target().join(target));
     let mut child = cargo
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no output to read")?;
-    let mut built = Built::default();
+    let mut files = BTreeMap::new();
     for message in Message::parse_stream(BufReader::new(stdout)) {
         if let Message::CompilerArtifact(artifact) =
             message.context("cannot read cargo's output")?
         {
-            built.note(artifact);
+            files.extend(runnable(artifact));
         }
     }
     let status = child.wait().context("cannot wait for cargo")?;
-    ensure!(status.success(), "the build failed: {status}");
-    for (made, what) in [
-        (&built.program, "program"),
-        (&built.plugin, "plugin"),
-        (&built.floor, "floor"),
-    ] {
-        ensure!(made != "", "the build made no {what}");
-    }
-    Ok(built)
+    ensure!(status.success(), "the build of `{root}` failed: {status}");
+    Ok(Built {
+        workspace: root.to_owned(),
+        files,
+    })
 }
 
-impl Built {
-    fn note(&mut self, artifact: Artifact) {
-        let library =
-            |path: &Utf8PathBuf| path.extension() == Some(std::env::consts::DLL_EXTENSION);
-        match artifact.target.name.as_str() {
-            "octa-bench" => self.program = artifact.executable.unwrap_or_default(),
-            "octa_bench_plugin" => {
-                self.plugin = artifact
-                    .filenames
-                    .into_iter()
-                    .find(library)
-                    .unwrap_or_default();
-            }
-            "octa_bench_floor" => {
-                self.floor = artifact
-                    .filenames
-                    .into_iter()
-                    .find(library)
-                    .unwrap_or_default();
-            }
-            _ => {}
-        }
-    }
+/// The program or loadable library that an artifact is, with the name of its target.
+fn runnable(artifact: Artifact) -> Option<(String, Utf8PathBuf)> {
+    let is_library = |path: &Utf8PathBuf| path.extension() == Some(std::env::consts::DLL_EXTENSION);
+    let library = || artifact.filenames.into_iter().find(is_library);
+    let file = artifact.executable.or_else(library)?;
+    Some((artifact.target.name, file))
 }

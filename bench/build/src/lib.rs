@@ -59,6 +59,10 @@ impl Builds {
 }
 
 /// Asks for the number again and again, and prints each new one on a line; until nobody reads.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is a caller that has other things to do"
+)]
 pub fn tell_changes(mut answer: impl FnMut() -> Option<u64>) {
     let mut told = None;
     loop {

@@ -82,6 +82,7 @@ impl Manager {
             return self.failed(name, problem).await;
         }
         if let Some(live) = &record.live {
+            live.takes_over(&self.core);
             live.serve(&self.core, &record.doors, &self.publisher, None);
             drop(self.core.remember(live, None));
         }

@@ -73,6 +73,11 @@ impl Live {
         }
     }
 
+    /// It serves since now.
+    pub(super) fn takes_over(&self, core: &Core) {
+        *self.since.lock() = core.commons.clock.wall();
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.manifest.name
     }
@@ -116,7 +121,6 @@ impl Live {
         publisher: &Publisher,
         probation: Option<Arc<Probation>>,
     ) {
-        *self.since.lock() = core.commons.clock.wall();
         self.instance.open();
         let deliveries = |handler: u32, declared: &octa_loader::Subscription| Deliveries {
             instance: self.instance.clone(),

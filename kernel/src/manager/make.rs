@@ -168,9 +168,10 @@ impl Core {
 
     /// Asks the instance how well it does.
     pub(super) async fn probe(&self, live: &Live) -> Result<(), Problem> {
-        let (probed, limit) = (live.instance.clone(), self.start_deadline());
-        let what = format!("`health` of plugin `{}`", live.name());
-        let health = self.within(limit, &what, move || block_on(probed.health()));
+        let probed = live.instance.clone();
+        let health = self.run_step(live, "health", self.start_deadline(), move || {
+            block_on(probed.health())
+        });
         if health.await? > 0.0 {
             return Ok(());
         }
@@ -246,7 +247,7 @@ impl Core {
         let ending = instance.clone();
         let ended = self
             .within(self.stop_deadline(), "a drop", move || {
-                ending.interrupt(PATIENCE)
+                interrupt_all(&ending)
             })
             .await;
         if !matches!(ended, Ok(0)) {
@@ -256,6 +257,20 @@ impl Core {
             );
         }
     }
+}
+
+/// Ends what is unfinished, and what comes to wait meanwhile: work whose first poll is under way
+/// can be ended after that. Answers how much could not be ended.
+fn interrupt_all(instance: &Instance) -> usize {
+    let mut stuck = instance.interrupt(PATIENCE);
+    for _ in 0..PATIENCE.as_millis() {
+        if stuck > 0 || !instance.is_busy() {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+        stuck = instance.interrupt(PATIENCE);
+    }
+    stuck
 }
 
 fn problem_of(step: &str, plugin: &str, error: &Error) -> Problem {

@@ -18,7 +18,7 @@ use crate::{
 
 impl Manager {
     pub(super) async fn plan_reload(&mut self, name: &str) -> Result<ReloadPlan, Problem> {
-        let successor = self.from_file(name).await?;
+        let successor = self.in_file(name).await?;
         self.preview(name, &successor)
     }
 
@@ -27,7 +27,7 @@ impl Manager {
         name: &str,
         options: RollbackOptions,
     ) -> Result<ReloadPlan, Problem> {
-        let successor = self.from_before(name, options).await?;
+        let successor = self.served_before(name, options).await?;
         self.preview(name, &successor)
     }
 

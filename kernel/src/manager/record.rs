@@ -44,6 +44,8 @@ pub(super) struct Record {
     pub(super) arrived: Option<Box<Inspection>>,
     /// A build that may serve as soon as something else changes: a permission, a dependency.
     pub(super) pending: Option<Box<Inspection>>,
+    /// The generation that failed in its first seconds, and how.
+    pub(super) condemned: Option<(u64, Problem)>,
     /// Its file is gone: so is the plugin, when it is unloaded.
     pub(super) is_removed: bool,
     /// Who asked for the reload that is under way.
@@ -121,6 +123,7 @@ impl Record {
             generations: 0,
             arrived: None,
             pending: None,
+            condemned: None,
             is_removed: false,
             asked: None,
         }

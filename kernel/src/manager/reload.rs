@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use octa_loader::Snapshot;
 
 use super::{
-    Core, Event,
+    Core,
     live::{Doors, Leaving, Live},
     make::{Ingredients, Numbered},
     retire::Ending,
@@ -17,6 +17,9 @@ use crate::{
     services::Probation,
     status::Problem,
 };
+
+/// The way out where code that blocks keeps a state from being saved.
+const MARK_BLOCKING: &str = "let such code wait at an `await`, or end it before the reload";
 
 /// Everything a reload needs, so that it goes on beside the manager's loop.
 pub(super) struct Transaction {
@@ -56,6 +59,7 @@ pub(crate) enum Conclusion {
         report: Reloaded,
         /// Why the old one had to go, if it had.
         because: Option<Problem>,
+        probation: Option<Arc<Probation>>,
     },
     /// The old generation serves as before.
     Stayed {
@@ -65,6 +69,30 @@ pub(crate) enum Conclusion {
     },
     /// The new one could not take over, and the old one not be started again.
     Lost(Problem),
+}
+
+/// Why a new generation does not take over.
+struct Failure {
+    problem: Problem,
+    /// Whether the new one is to blame, and would fail again.
+    is_its_own: bool,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            is_its_own: true,
+        }
+    }
+}
+
+/// What the old generation is to blame for.
+fn of_old(problem: Problem) -> Failure {
+    Failure {
+        problem,
+        is_its_own: false,
+    }
 }
 
 /// A new generation that is ready to take over.
@@ -86,27 +114,27 @@ impl Transaction {
         };
         let made = self.core.make(self.new.clone(), numbered).await;
         let ready = match (made, self.kind) {
-            (Err(problem), _) => Err(problem),
+            (Err(problem), _) => Err(problem.into()),
             (Ok(new), ReloadKind::Overlap) => self.overlap(new).await,
             (Ok(new), _) => match self.hand_over(new).await {
                 Ok(ready) => Ok(ready),
-                Err(problem) => match self.go_back().await {
-                    Ok(()) => Err(problem),
-                    Err(second) => return Conclusion::Lost(both(problem, &second)),
+                Err(failure) => match self.go_back().await {
+                    Ok(()) => Err(failure),
+                    Err(second) => return Conclusion::Lost(both(failure.problem, &second)),
                 },
             },
         };
         match ready {
             Ok(ready) => self.switch(ready).await,
-            Err(problem) => self.refuse(problem).await,
+            Err(failure) => self.refuse(failure).await,
         }
     }
 
     /// Nobody waits: there is nothing to hand over.
-    async fn overlap(&self, new: Arc<Live>) -> Result<Ready, Problem> {
+    async fn overlap(&self, new: Arc<Live>) -> Result<Ready, Failure> {
         if let Err(problem) = self.prove(&new).await {
             self.discard(new).await;
-            return Err(problem);
+            return Err(problem.into());
         }
         Ok(Ready {
             new,
@@ -130,7 +158,7 @@ impl Transaction {
 
     /// Calls and events wait while the old generation hands its state over, and, if it owns what
     /// only one can have, is stopped.
-    async fn hand_over(&self, new: Arc<Live>) -> Result<Ready, Problem> {
+    async fn hand_over(&self, new: Arc<Live>) -> Result<Ready, Failure> {
         let paused_at = self.core.commons.clock.monotonic();
         self.doors.intake.pause();
         let leaving = self.old.leave();
@@ -139,9 +167,9 @@ impl Transaction {
         let brought = self.try_to_bring_over(&new).await;
         let (carried, saved) = match brought {
             Ok(brought) => brought,
-            Err(problem) => {
+            Err(failure) => {
                 self.discard(new).await;
-                return Err(problem);
+                return Err(failure);
             }
         };
         Ok(Ready {
@@ -169,10 +197,10 @@ impl Transaction {
     async fn try_to_bring_over(
         &self,
         new: &Arc<Live>,
-    ) -> Result<(Option<StateCarried>, Option<Snapshot>), Problem> {
-        self.expect_drained()?;
-        self.freeze().await?;
-        let saved = self.save().await?;
+    ) -> Result<(Option<StateCarried>, Option<Snapshot>), Failure> {
+        self.expect_drained().map_err(of_old)?;
+        self.freeze().await.map_err(of_old)?;
+        let saved = self.save().await.map_err(of_old)?;
         if self.kind == ReloadKind::Exclusive
             && let Err(problem) = self.core.stop(&self.old).await
         {
@@ -196,7 +224,11 @@ impl Transaction {
             "{in_flight} calls or events of plugin `{}` block their threads, so its state cannot be saved",
             self.old.name(),
         );
-        Err(Problem::new("deadline", message, None))
+        Err(Problem::new(
+            "deadline",
+            message,
+            Some(MARK_BLOCKING.to_owned()),
+        ))
     }
 
     /// The tasks of the old generation stand still from now on: what they did after the save
@@ -211,7 +243,7 @@ impl Transaction {
                     "a task of plugin `{}` blocks its thread for more than {limit:?}, so its state cannot be saved",
                     self.old.name(),
                 );
-                Err(Problem::new("deadline", message, None))
+                Err(Problem::new("deadline", message, Some(MARK_BLOCKING.to_owned())))
             }
         }
     }
@@ -265,6 +297,7 @@ impl Transaction {
         let leaving = self.old.leave();
         let waiting_events = self.doors.waiting();
         new.facilities.release(Some(&self.old.facilities));
+        new.takes_over(core);
         new.serve(core, &self.doors, &self.publisher, self.probation.clone());
         self.old.instance.close();
         self.doors.intake.resume();
@@ -280,7 +313,6 @@ impl Transaction {
             paused: (ready.paused_at).map_or(0, |at| nanos(now.saturating_sub(at))),
         };
         self.retire_old(leaving);
-        self.watch_over(new);
         core.remember(new, ready.saved).await;
         if let (Some(problem), Some(hash)) = (&self.because, self.old.hash()) {
             core.refuse(new.name(), hash, &problem.message).await;
@@ -289,6 +321,7 @@ impl Transaction {
             new: ready.new,
             report,
             because: self.because,
+            probation: self.probation,
         }
     }
 
@@ -306,25 +339,11 @@ impl Transaction {
         });
     }
 
-    /// Tells the manager how the new generation does in its first seconds.
-    fn watch_over(&self, new: &Live) {
-        let Some(probation) = self.probation.clone() else {
-            return;
-        };
-        let (core, name, number) = (self.core.clone(), new.name().to_owned(), new.number);
-        self.core.commons.runtime.spawn(async move {
-            let limit = core.config.load().kernel.probation;
-            let result = tokio::select! {
-                problem = probation.failed() => Err(problem),
-                () = core.commons.clock.sleep(limit) => Ok(()),
-            };
-            drop(core.events.send(Event::Proven(name, number, result)));
-        });
-    }
-
     /// The old generation serves on; a content that failed is not tried again by itself.
-    async fn refuse(self, problem: Problem) -> Conclusion {
-        if let Some(hash) = self.new.source.hash()
+    async fn refuse(self, failure: Failure) -> Conclusion {
+        let problem = failure.problem;
+        if failure.is_its_own
+            && let Some(hash) = self.new.source.hash()
             && Some(hash) != self.old.hash()
         {
             let name = &self.new.manifest.name;

@@ -14,12 +14,18 @@ impl Core {
         let status = live.status();
         let (name, source) = (live.name().to_owned(), live.source.clone());
         let at = nanos(self.commons.clock.wall());
+        let directory = self.directory.clone();
         self.in_store(name, move |store, name| {
             let Source::File(inspection) = &source else {
                 return Ok(());
             };
             let saved = saved.map(|snapshot| store.save_state(name, &snapshot, at));
             let mut standing = standing(store, name);
+            let is_there = inspection.path.parent() == directory.as_deref();
+            let file = inspection.path.file_name().filter(|_| is_there);
+            if let Some(file) = file.and_then(|file| file.to_str()) {
+                standing.file = Some(file.to_owned());
+            }
             let served = Served {
                 hash: inspection.hash,
                 version: status.version,
@@ -40,6 +46,7 @@ impl Core {
         self.in_store(name.to_owned(), move |store, name| {
             let mut standing = standing(store, name);
             standing.refuse(octa_loader::Refused { hash, why, at });
+            store.release(name, hash);
             store.record(name, &standing)
         })
     }
@@ -125,28 +132,18 @@ fn read_served(
     Ok((inspection, state))
 }
 
-/// What is to run of a file: itself, or, if it was refused, what served last; and then why.
-pub(super) fn choose(store: Option<&Store>, found: Inspection) -> (Inspection, Option<Problem>) {
-    let chosen = store.and_then(|store| {
-        let standing = standing(store, &found.manifest.name);
-        let refused = standing
-            .refused
-            .into_iter()
-            .find(|it| it.hash == found.hash)?;
-        let good = store.artifact(standing.current?.hash).ok().flatten()?;
-        let message = format!(
-            "file `{}` holds a build that was refused: {}; {} goes on instead",
-            found.path.display(),
-            refused.why,
-            good.manifest.version,
-        );
-        let hint = format!("`octa reload {}` tries it again", found.manifest.name);
-        Some((good, Problem::new("refused", message, Some(hint))))
-    });
-    match chosen {
-        Some((good, problem)) => (good, Some(problem)),
-        None => (found, None),
-    }
+/// What served last of a plugin, and why a content of it is refused, if it is.
+pub(super) fn look_back(
+    store: &Store,
+    plugin: &str,
+    content: Option<ContentHash>,
+) -> (Option<Inspection>, Option<String>) {
+    let standing = standing(store, plugin);
+    let is_content = |hash: ContentHash| Some(hash) == content;
+    let refused = standing.refused.into_iter().find(|it| is_content(it.hash));
+    let last = standing.current.filter(|last| !is_content(last.hash));
+    let last = last.and_then(|last| store.artifact(last.hash).ok().flatten());
+    (last, refused.map(|refused| refused.why))
 }
 
 impl Manager {

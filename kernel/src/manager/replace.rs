@@ -7,7 +7,8 @@ use octa_loader::{Inspection, Manifest, ReloadMode, Snapshot};
 use serde_json::json;
 
 use super::{
-    Event, Manager, Waiter,
+    Core, Event, Manager, Waiter,
+    live::Live,
     make::Ingredients,
     record::{Doing, Settled, Source},
     reload::{Conclusion, Handover, Transaction},
@@ -45,22 +46,22 @@ pub(super) enum Wish {
 impl Manager {
     /// Replaces a plugin by what its file holds.
     pub(super) async fn reload(&mut self, name: &str, waiter: Waiter) {
-        match self.from_file(name).await {
+        match self.in_file(name).await {
             Ok(successor) => self.replace(name, successor, Some(waiter)),
-            Err(problem) => drop(waiter.send(Err(problem))),
+            Err(problem) => self.answer(Some(waiter), Err(problem)),
         }
     }
 
     /// Replaces a plugin by what served before.
     pub(super) async fn roll_back(&mut self, name: &str, options: RollbackOptions, waiter: Waiter) {
-        match self.from_before(name, options).await {
+        match self.served_before(name, options).await {
             Ok(successor) => self.replace(name, successor, Some(waiter)),
-            Err(problem) => drop(waiter.send(Err(problem))),
+            Err(problem) => self.answer(Some(waiter), Err(problem)),
         }
     }
 
     /// What a plugin's file holds now.
-    pub(super) async fn from_file(&mut self, name: &str) -> Result<Successor, Problem> {
+    pub(super) async fn in_file(&mut self, name: &str) -> Result<Successor, Problem> {
         let record = self.records.get(name).ok_or_else(|| self.unknown(name))?;
         let Some(file) = record.file.clone() else {
             let message = format!("plugin `{name}` is part of the program, and has no file");
@@ -90,7 +91,7 @@ impl Manager {
     }
 
     /// What served before the present generation.
-    pub(super) async fn from_before(
+    pub(super) async fn served_before(
         &mut self,
         name: &str,
         options: RollbackOptions,
@@ -115,10 +116,7 @@ impl Manager {
     /// Begins a reload, unless something stands in its way.
     pub(super) fn replace(&mut self, name: &str, successor: Successor, waiter: Option<Waiter>) {
         if let Some(problem) = self.not_now(name) {
-            if let Some(waiter) = waiter {
-                drop(waiter.send(Err(problem)));
-            }
-            return;
+            return self.answer(waiter, Err(problem));
         }
         if let Some(problem) = self.in_the_way(name, &successor).into_iter().next() {
             self.put_off(name, successor.source);
@@ -218,7 +216,7 @@ impl Manager {
             return None;
         }
         let message = format!(
-            "{} generations that have ended are still mapped, and no more than {limit} may be; \
+            "generations that have ended are still mapped: {}, and no more than {limit} may be; \
              the last is generation {} of plugin `{last_name}`: {}",
             self.retired.len(),
             last.generation.number,
@@ -264,7 +262,8 @@ impl Manager {
         problem: Problem,
         waiter: Option<Waiter>,
     ) {
-        let is_told = waiter.is_some_and(|waiter| waiter.send(Err(problem.clone())).is_ok());
+        let is_told = waiter.is_some();
+        self.answer(waiter, Err(problem.clone()));
         let Some(record) = self.records.get_mut(name) else {
             return;
         };
@@ -300,6 +299,7 @@ impl Manager {
                 new,
                 report,
                 because,
+                probation,
             } => {
                 record.source = new.source.clone();
                 record.manifest = new.manifest.clone();
@@ -307,6 +307,9 @@ impl Manager {
                 record.settled.config = new.config.clone();
                 record.settled.held = Vec::new();
                 record.waiting = because.iter().cloned().collect();
+                if let Some(probation) = probation {
+                    self.core.watch_over(&new, probation);
+                }
                 record.live = Some(new);
                 record.pending = None;
                 self.switched(name, report, because, waiter);
@@ -317,9 +320,7 @@ impl Manager {
                 record.doors.close(&self.publisher);
                 self.core.commons.services.unregister(name);
                 self.enter(name, State::Failed, vec![problem.clone()]);
-                if let Some(waiter) = waiter {
-                    drop(waiter.send(Err(problem)));
-                }
+                self.answer(waiter, Err(problem));
             }
         }
     }
@@ -346,25 +347,38 @@ impl Manager {
             topic,
             &json!({ "plugin": name, "reload": report, "problem": because }),
         );
-        if let Some(waiter) = waiter {
-            drop(waiter.send(Ok(report)));
-        }
+        self.answer(waiter, Ok(report));
     }
 
     /// The first seconds of a generation are over.
-    pub(super) async fn proven(&mut self, name: &str, number: u64, result: Result<(), Problem>) {
-        let Some(record) = self.records.get(name) else {
+    pub(super) fn proven(&mut self, name: &str, number: u64, result: Result<(), Problem>) {
+        let Some(record) = self.records.get_mut(name) else {
             return;
         };
-        let Some(live) = record.live.clone().filter(|live| live.number == number) else {
-            return;
-        };
-        if record.busy.is_some() || record.state != State::Started {
-            return;
+        match (result, &record.live) {
+            (Ok(()), Some(live)) if live.number == number && record.state == State::Started => {
+                live.end_probation(&self.core, &record.doors);
+            }
+            (Ok(()), _) => {}
+            (Err(problem), _) => record.condemned = Some((number, problem)),
         }
-        match result {
-            Ok(()) => live.end_probation(&self.core, &record.doors),
-            Err(problem) => self.give_way(name, problem).await,
+    }
+
+    /// Replaces generations that failed in their first seconds and that nothing else is being
+    /// done with.
+    pub(super) async fn replace_condemned(&mut self) {
+        let idle = self.records.iter_mut();
+        let idle = idle.filter(|(_, record)| record.busy.is_none());
+        let condemned: Vec<_> = idle
+            .filter_map(|(name, record)| {
+                let (number, problem) = record.condemned.take()?;
+                let live = record.live.as_ref()?;
+                let serves = live.number == number && record.state == State::Started;
+                serves.then(|| (name.clone(), problem))
+            })
+            .collect();
+        for (name, problem) in condemned {
+            self.give_way(&name, problem).await;
         }
     }
 
@@ -385,6 +399,21 @@ impl Manager {
         successor.state = Wish::PresentOr(saved);
         successor.because = Some(problem);
         self.replace(name, successor, None);
+    }
+}
+
+impl Core {
+    /// Tells the manager how a new generation does in its first seconds.
+    fn watch_over(self: &Arc<Self>, new: &Live, probation: Arc<Probation>) {
+        let (core, name, number) = (self.clone(), new.name().to_owned(), new.number);
+        self.commons.runtime.spawn(async move {
+            let limit = core.config.load().kernel.probation;
+            let result = tokio::select! {
+                problem = probation.failed() => Err(problem),
+                () = core.commons.clock.sleep(limit) => Ok(()),
+            };
+            drop(core.events.send(Event::Proven(name, number, result)));
+        });
     }
 }
 

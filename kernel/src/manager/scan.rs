@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::{
     Core, Manager,
     record::{Record, Settled, Source, Wanted},
-    remember::choose,
+    remember::look_back,
 };
 use crate::{
     authorize::review,
@@ -57,10 +57,7 @@ impl Manager {
             self.take_in(manifest, Source::Linked(linked), None);
         }
         for (path, result) in files {
-            match result {
-                Ok(found) => self.take_in_file(path, found, &mut seen),
-                Err(rejection) => self.reject(path, rejection.into_problem()),
-            }
+            self.take_in_file(path, result, &mut seen);
         }
         self.rejected
             .iter()
@@ -69,25 +66,51 @@ impl Manager {
         Ok(())
     }
 
-    fn take_in_file(
-        &mut self,
-        path: PathBuf,
-        (found, instead_of): Found,
-        seen: &mut BTreeMap<String, PathBuf>,
-    ) {
-        let name = found.manifest.name.clone();
+    fn take_in_file(&mut self, path: PathBuf, found: Found, seen: &mut BTreeMap<String, PathBuf>) {
+        let (chosen, problem, pending) = match self.choose(found) {
+            Ok(chosen) => chosen,
+            Err(problem) => return self.reject(path, problem),
+        };
+        let name = chosen.manifest.name.clone();
         if let Some(first) = seen.get(&name) {
             return self.reject(path.clone(), conflict(first, &path, &name));
         }
         seen.insert(name.clone(), path.clone());
-        let manifest = Arc::new(found.manifest.clone());
-        self.take_in(manifest, Source::File(Box::new(found)), Some(path));
-        if let (Some(problem), Some(record)) = (instead_of, self.records.get_mut(&name))
+        let manifest = Arc::new(chosen.manifest.clone());
+        self.take_in(manifest, Source::File(Box::new(chosen)), Some(path));
+        if let (Some(problem), Some(record)) = (problem, self.records.get_mut(&name))
             && record.live.is_none()
             && record.waiting.first() != Some(&problem)
         {
-            log::warn!("plugin `{name}`: {}", super::with_hint(&problem));
+            log::warn!(
+                "plugin `{name}` {}, which served last, runs instead of what its file holds: {}",
+                record.manifest.version,
+                super::with_hint(&problem)
+            );
             record.waiting = vec![problem];
+            record.pending = pending;
+        }
+    }
+
+    /// What is to run of a file: what it holds, or what served last where that cannot run; then
+    /// why, and whether it may run later.
+    fn choose(&self, found: Found) -> Result<Chosen, Problem> {
+        match (found.result, found.last) {
+            (Err(rejection), None) => Err(rejection.into_problem()),
+            (Err(rejection), Some(last)) => Ok((last, Some(rejection.into_problem()), None)),
+            (Ok(holds), None) => Ok((holds, None, None)),
+            (Ok(holds), Some(last)) => Ok(match found.refused {
+                Some(why) => {
+                    let message = format!("it was refused: {why}");
+                    let hint = format!("`octa reload {}` tries it again", last.manifest.name);
+                    let problem = Problem::new("refused", message, Some(hint));
+                    (last, Some(problem), None)
+                }
+                None => match self.settle(&holds.manifest).held.into_iter().next() {
+                    Some(problem) => (last, Some(problem), Some(Box::new(holds))),
+                    None => (holds, None, None),
+                },
+            }),
         }
     }
 
@@ -237,10 +260,19 @@ fn tell(file: &RejectedFile) {
     log::warn!("{}", super::with_hint(&file.problem));
 }
 
-/// What is to run of a file, and why it is not what the file holds.
-type Found = (Inspection, Option<Problem>);
+/// What a file holds, and what is known of its plugin.
+struct Found {
+    result: Result<Inspection, Rejection>,
+    /// What served last, if that is another content.
+    last: Option<Inspection>,
+    /// Why what the file holds is not to serve.
+    refused: Option<String>,
+}
 
-type Scanned = Vec<(PathBuf, Result<Found, Rejection>)>;
+/// What is to run, why it is not what the file holds, and that if it may run later.
+type Chosen = (Inspection, Option<Problem>, Option<Box<Inspection>>);
+
+type Scanned = Vec<(PathBuf, Found)>;
 
 /// Why a file is not accepted.
 pub(super) enum Rejection {
@@ -263,13 +295,27 @@ fn scan_files(core: &Core) -> Result<Scanned, DiscoverError> {
     };
     let files = discover(directory)?;
     let found = |path: PathBuf| {
-        let accepted = accept(&path, core);
-        (
-            path,
-            accepted.map(|found| choose(core.store.as_deref(), found)),
-        )
+        let found = find(&path, core);
+        (path, found)
     };
     Ok(files.into_iter().map(found).collect())
+}
+
+fn find(path: &Path, core: &Core) -> Found {
+    let result = accept(path, core);
+    let before = core.store.as_deref().and_then(|store| {
+        let (plugin, content) = match &result {
+            Ok(found) => (found.manifest.name.clone(), Some(found.hash)),
+            Err(_) => (store.plugin_of(path.file_name()?.to_str()?)?, None),
+        };
+        Some(look_back(store, &plugin, content))
+    });
+    let (last, refused) = before.unwrap_or_default();
+    Found {
+        result,
+        last,
+        refused,
+    }
 }
 
 /// Looks into a file and decides whether it may run in this process.

@@ -57,7 +57,7 @@ impl Services {
                 return nobody(call.route).into();
             };
             if call.may_be_waited_for(&seen.providers)
-                && let Some(begun) = self.enter_one(&call.from_inside(), &seen.providers, cx)
+                && let Some(begun) = self.enter_one(&call.as_inside(), &seen.providers, cx)
             {
                 return begun;
             }
@@ -75,14 +75,14 @@ impl Setup<'_> {
         self.chain != self.route.chain() || providers.iter().any(is_caller)
     }
 
-    fn from_inside(&self) -> Self {
+    fn as_inside(&self) -> Self {
         Self {
             is_from_inside: true,
             ..*self
         }
     }
 
-    pub(super) fn from_outside(&self) -> Self {
+    pub(super) fn as_outside(&self) -> Self {
         Self {
             is_from_inside: false,
             ..*self

@@ -33,8 +33,8 @@ impl Health {
     /// Asks the instance for as long as it lets calls in.
     pub(crate) async fn follow(self: Arc<Self>, instance: Instance, clock: Arc<dyn Clock>) {
         while instance.is_open() {
-            self.0
-                .store(instance.health().await.to_bits(), Ordering::Relaxed);
+            let health = instance.health().await.unwrap_or(0.0);
+            self.0.store(health.to_bits(), Ordering::Relaxed);
             clock.sleep(INTERVAL).await;
         }
     }

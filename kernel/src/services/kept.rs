@@ -51,7 +51,7 @@ impl KeptCall {
     /// Looks for a provider once more, if there is time left.
     pub(super) fn begin_again(&self, cx: &mut Context<'_>) -> Option<Begun> {
         let is_late = self.services.0.clock.monotonic() >= self.until;
-        (!is_late).then(|| self.with(|call| self.services.try_again(&call.from_outside(), cx)))
+        (!is_late).then(|| self.with(|call| self.services.try_again(&call.as_outside(), cx)))
     }
 
     /// The same call with the time that is left of it.

@@ -16,6 +16,9 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Standing {
+    /// The name of the file that it came from, in the plugin directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The generation that served last.
     pub current: Option<Served>,
     /// The one that served before it, of another content.

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
+use crate::sys;
+
 /// One user of a store, until it is dropped or its process ends.
 ///
 /// A lock cannot be turned from shared into exclusive without letting go of it in between, so
@@ -29,16 +31,16 @@ impl Users {
             return Ok(None);
         }
         let outcome = self.try_alone(work);
-        self.gate.unlock()?;
+        sys::unlock(&self.gate)?;
         outcome
     }
 
     fn try_alone<T>(&mut self, work: impl FnOnce() -> T) -> io::Result<Option<T>> {
-        self.users.unlock()?;
+        sys::unlock(&self.users)?;
         let is_alone = is_free(self.users.try_lock());
         let result = matches!(is_alone, Ok(true)).then(work);
         if result.is_some() {
-            self.users.unlock()?;
+            sys::unlock(&self.users)?;
         }
         self.users.lock_shared()?;
         is_alone.map(|_| result)

@@ -72,6 +72,11 @@ pub(crate) fn open_to_sync(path: &Path) -> io::Result<Option<File>> {
     File::open(path).map(Some)
 }
 
+/// Lets go of the lock on a file, whichever it is.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    file.unlock()
+}
+
 /// A lock file, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {

@@ -2,12 +2,17 @@
 //! without sharing is a lock, which ends with its process however that ends.
 
 mod code;
+mod imports;
+mod locals;
+mod modules;
 mod threads;
 
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io;
-use std::os::windows::fs::OpenOptionsExt as _;
+use std::os::windows::{fs::OpenOptionsExt as _, io::AsRawHandle as _};
 use std::path::Path;
+
+use windows_sys::Win32::Storage::FileSystem::UnlockFile;
 
 pub(crate) use self::code::{Code, after_plugin};
 use super::Exposure;
@@ -62,6 +67,19 @@ pub(crate) fn open_to_sync(path: &Path) -> io::Result<Option<File>> {
         return Ok(None);
     }
     OpenOptions::new().write(true).open(path).map(Some)
+}
+
+/// Lets go of the lock on a file, of which there must be one, shared or not.
+///
+/// The standard library unlocks a second time, in case there are both, and Wine answers that in
+/// another way than Windows.
+pub(crate) fn unlock(file: &File) -> io::Result<()> {
+    // SAFETY: asks for nothing but a handle; the whole file is what the standard library locks.
+    let unlocked = unsafe { UnlockFile(file.as_raw_handle(), 0, 0, u32::MAX, u32::MAX) };
+    match unlocked {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// A lock file, held until it is dropped or its process ends.

@@ -100,8 +100,9 @@ pub struct PluginFunctions {
         reply: &mut Reply,
     ) -> u32,
     /// Handles events for the subscription with this number in the manifest, in order, up to
-    /// the first one that fails. `handled` is set after each that was handled well, so that it
-    /// is known also of a delivery that is dropped. Reply: `code` = OK for all, or how the one
+    /// the first one that fails. `handled` is raised by one after each that was handled well, so
+    /// that it is known also of a delivery that is dropped. The host may set its highest bit at
+    /// any time: the plugin then begins no further event, and answers OK. Reply: `code` = OK for all, or how the one
     /// after `handled` failed.
     ///
     /// * **who** the host.

@@ -82,7 +82,7 @@ fn more_than_may_stay() {
         stand.succeed("reload-leaks-thread").await;
         until(|| retired() == 1).await;
         let told = stand.reload().await.expect_err("there are too many");
-        let expect = "too-large: 1 generations that have ended are still mapped, and no more than \
+        let expect = "too-large: generations that have ended are still mapped: 1, and no more than \
                       1 may be; the last is generation 1 of plugin `counter`: ";
         assert!(told.starts_with(expect), "{told}");
         assert_eq!(retired(), 1);

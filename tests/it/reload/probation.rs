@@ -17,6 +17,8 @@ fn a_build_that_fails_every_call_gives_way() {
         let first = stand.generation();
         stand.succeed("reload-fails-calls").await;
         stand.served_by("reload-a").await;
+        // What serves is recorded before it is shown.
+        until(|| stand.generation().number == 3).await;
         let third = stand.generation();
         assert_eq!((third.number, &third.hash), (3, &first.hash));
         // What failed, failed for the bad one alone.
@@ -92,6 +94,7 @@ fn a_build_that_blocks_its_callers_is_replaced_without_its_state() {
         );
         kernel.unload_plugin(COUNTER).await.expect("it ends");
         kernel.start_plugin(COUNTER).await.expect("it starts");
+        assert_eq!(running.plugin(COUNTER).version, "1.1.0");
         let counted = running.call("counter.get", Value::Null).await;
         assert_eq!(counted.expect("it answers")["by"], "reload-b");
         assert!(!caller.is_finished());

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::stand::{COUNTER, Stand, UNWATCHED, put, put_bytes};
 use crate::{
-    forge,
-    home::{Home, Running, run},
+    fixtures, forge,
+    home::{Home, Running, read, run},
 };
 
 const PLAIN: RollbackOptions = RollbackOptions {
@@ -40,7 +40,10 @@ fn to_code_that_does_not() {
         let kernel = &stand.running.kernel;
         let refused = kernel.rollback_plugin(COUNTER, PLAIN).await;
         let refused = refused.expect_err("it does not know the state");
-        assert_eq!(stand.running.told(&refused.0), "?");
+        assert_eq!(
+            stand.running.told(&refused.0),
+            "conflict: plugin `counter` 1.0.0 reads state up to version 1, and what runs has version 2 (hint: a rollback can restore the state saved at the switch (`--restore-saved`) and lose what came later)"
+        );
         assert_eq!(stand.generation().number, 2);
         let plan = kernel.plan_rollback(COUNTER, SAVED).await;
         assert_eq!(plan.expect("it can").loses.len(), 1);
@@ -71,26 +74,47 @@ fn there_is_nothing_before_the_first() {
     });
 }
 
+/// Checks that a restart starts the first build where it finds these bytes in its place.
+#[track_caller]
+fn check_restart(bytes: &[u8]) {
+    run(async {
+        let home = Home::with(&[]).config(UNWATCHED);
+        put(&home, "reload-a");
+        let Running { kernel, home } = home.start().await;
+        kernel.stop().await;
+        drop(kernel);
+        put_bytes(&home, bytes);
+        let running = home.start().await;
+        running.check(COUNTER, State::Started, &[]);
+        let counted = running.call("counter.get", Value::Null).await;
+        assert_eq!(counted.expect("it answers")["by"], "reload-a");
+        assert_eq!(running.plugin(COUNTER).waiting.len(), 1);
+        running.end().await;
+    });
+}
+
 #[test]
-fn a_restart_over_a_refused_file_starts_the_last_good_one() {
-    for bad in [
-        "reload-asks-more",
-        "reload-panics-in-create",
-        "reload-fails-in-start",
-    ] {
-        run(async {
-            let home = Home::with(&[]).config(UNWATCHED);
-            put(&home, "reload-a");
-            let Running { kernel, home } = home.start().await;
-            kernel.stop().await;
-            drop(kernel);
-            put(&home, bad);
-            let running = home.start().await;
-            running.check(COUNTER, State::Started, &[]);
-            let counted = running.call("counter.get", Value::Null).await;
-            assert_eq!(counted.expect("it answers")["by"], "reload-a");
-            assert_eq!(running.plugin(COUNTER).waiting.len(), 1);
-            running.end().await;
-        });
-    }
+fn a_restart_over_a_build_that_panics() {
+    check_restart(&read(&fixtures::library("reload-panics-in-create")));
+}
+
+#[test]
+fn a_restart_over_a_build_that_fails() {
+    check_restart(&read(&fixtures::library("reload-fails-in-start")));
+}
+
+#[test]
+fn a_restart_over_a_build_that_wants_more_than_is_granted() {
+    check_restart(&read(&fixtures::library("reload-asks-more")));
+}
+
+#[test]
+fn a_restart_over_a_build_of_another_abi() {
+    let change = [("\"major\":1", "\"major\":7")];
+    check_restart(&forge::manifest("reload-b", &change));
+}
+
+#[test]
+fn a_restart_over_what_is_no_library() {
+    check_restart(b"not a library");
 }

@@ -44,3 +44,16 @@ fn a_function_whose_effects_are_not_seen() {
         &["uses `tss_create`, whose effects are not seen"],
     );
 }
+
+#[test]
+fn a_library_that_somebody_else_holds() {
+    let stage = Stage::new();
+    let (live, other) = (stage.live("leaves-local"), stage.live("holds-library"));
+    other.call(0, &json!(live.generation().staged_at()));
+    live.touch();
+    let generation = live.end();
+    for _ in 0..2 {
+        check_kept(&generation, &["closed, but still mapped"]);
+    }
+    check_unmapped(&other.end());
+}

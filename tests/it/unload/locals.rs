@@ -1,14 +1,18 @@
 //! What is left on threads of the host: thread-locals with destructors, and values of keys.
 
 use std::{
+    cell::RefCell,
     path::PathBuf,
-    sync::{Arc, Barrier},
+    sync::{Arc, Barrier, Mutex},
+    task::Context,
 };
 
-use octa_loader::Generation;
+use octa_loader::{BoxFuture, Generation, Host, LogLine, Request, Submitted};
 use serde_json::json;
 
-use crate::unload::stage::{Stage, Worker, causes, check_kept, check_unmapped, until_unmapped};
+use crate::unload::stage::{
+    Live, Nobody, Stage, Worker, causes, check_kept, check_unmapped, until_unmapped,
+};
 
 #[test]
 fn a_local_of_the_thread_that_unloads() {
@@ -144,5 +148,49 @@ fn a_generation_in_use_is_kept() {
     let generation = live.generation();
     assert_eq!(causes(&generation.unload()), ["still in use"]);
     live.touch();
+    check_unmapped(&live.end());
+}
+
+/// A host that has a thread-local of its own, and notes whether it can be used in a log line.
+struct Notes(Arc<Mutex<Vec<(String, bool)>>>);
+
+thread_local! {
+    static OWN: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn own_is_there() -> bool {
+    OWN.try_with(|own| own.borrow_mut().push('x')).is_ok()
+}
+
+impl Host for Notes {
+    fn submit(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Submitted {
+        Nobody.submit(request, cx)
+    }
+
+    fn drive(&self, _: BoxFuture<()>) {}
+
+    fn run_task(&self, _: BoxFuture<()>) {}
+
+    fn log(&self, line: &LogLine<'_>) {
+        let mut notes = self.0.lock().expect("no panic");
+        notes.push((line.message.to_owned(), own_is_there()));
+    }
+}
+
+/// Destructors run in the order in which thread-locals were made, the host's among them.
+#[test]
+fn a_local_is_destroyed_before_those_that_the_host_had() {
+    let (stage, worker) = (Stage::new(), Worker::new("in-order"));
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let generation = stage.open(&stage.copy("logs-at-end"));
+    let live = Live::with(&generation, Notes(notes.clone()));
+    let live = worker.run(move || {
+        assert!(own_is_there());
+        live.touch();
+        live
+    });
+    worker.end();
+    let noted = notes.lock().expect("no panic").clone();
+    assert_eq!(noted, [("touched: true".to_owned(), true)]);
     check_unmapped(&live.end());
 }

@@ -92,11 +92,16 @@ impl Stage {
 impl Live {
     /// A generation with an instance, which is started.
     pub(super) fn of(generation: &Arc<Generation>) -> Self {
+        Self::with(generation, Nobody)
+    }
+
+    /// One that reaches this host.
+    pub(super) fn with(generation: &Arc<Generation>, host: impl Host) -> Self {
         let options = CreateOptions {
             config: Payload::json(&json!({})).expect("JSON"),
-            log_level: log::LevelFilter::Off,
+            log_level: log::LevelFilter::Info,
         };
-        let instance = Instance::create(generation, Arc::new(Nobody), &options);
+        let instance = Instance::create(generation, Arc::new(host), &options);
         let instance = instance.expect("an instance");
         at_once(instance.start()).expect("it starts");
         instance.open();
@@ -234,7 +239,7 @@ impl Worker {
 }
 
 /// A host that offers nothing.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Host for Nobody {
     fn submit(&self, _: &Request<'_>, _: &mut Context<'_>) -> Submitted {

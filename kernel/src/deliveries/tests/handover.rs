@@ -73,7 +73,11 @@ impl Desk for Answers {
     fn ask(&self, number: u32, attempt: u32) -> BoxFuture<Result<()>> {
         self.0.begun.lock().push((number, attempt));
         let fails = number % 7 == 3 || (number % 5 == 1 && attempt == 0);
-        let mut turns = if number % 3 == 0 { number % 50 } else { 0 };
+        let mut turns = if number.is_multiple_of(3) {
+            number % 50
+        } else {
+            0
+        };
         Box::pin(async move {
             poll_fn(|cx| {
                 if turns == 0 {

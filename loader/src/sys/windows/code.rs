@@ -1,29 +1,27 @@
 //! The code of one library, from its opening until it is unmapped.
 //!
-//! Thread-locals need nothing here: Windows tells a library of the end of threads while it is
-//! loaded, and calls nothing of it afterwards. What a plugin left on other threads is lost.
+//! Destructors of thread-locals need nothing here: Windows tells a library of the end of threads
+//! while it is loaded, and calls nothing of it afterwards. What a plugin left on other threads is
+//! lost, but for its places.
 
-use std::{mem::ManuallyDrop, ops::Range, path::Path, ptr};
+use std::{io, mem::ManuallyDrop, ops::Range, path::Path, ptr};
 
 use libloading::os::windows::Library;
 use parking_lot::Mutex;
-use windows_sys::Win32::{
-    Foundation::HMODULE,
-    System::{
-        LibraryLoader::{
-            GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
-            GetModuleHandleExW,
-        },
-        ProcessStatus::{K32GetModuleInformation, MODULEINFO},
-        Threading::GetCurrentProcess,
-    },
-};
 
-use super::threads;
+use super::{
+    imports::Imports,
+    locals,
+    modules::{self, Begins},
+    threads,
+};
 use crate::{
     inside::{self, Owner},
     unload::KeptCause,
 };
+
+/// Held while a library is opened, so that what comes meanwhile comes with it.
+static OPENING: Mutex<()> = Mutex::new(());
 
 /// A library that was opened. Dropping this leaves it mapped.
 pub(crate) struct Code {
@@ -36,22 +34,26 @@ struct State {
     library: Option<ManuallyDrop<Library>>,
     /// Where it lies.
     span: Range<usize>,
-    /// Whether it was closed and is still there.
-    stays: bool,
+    /// Why it will stay for good.
+    stays: Option<KeptCause>,
 }
 
 impl Code {
     /// Opens a library: runs its constructors.
     pub(crate) fn open(path: &Path) -> Result<Self, libloading::Error> {
+        let _one_at_a_time = OPENING.lock();
+        let before = modules::mapped();
         // SAFETY: runs the library's constructors, which is what accepting a plugin means.
         let library = unsafe { Library::new(path) }?;
         let module = library.into_raw();
         // SAFETY: just taken from a library, which is made again of it, once.
         let library = unsafe { Library::from_raw(module) };
+        let module = ptr::with_exposed_provenance_mut(module.cast_unsigned());
+        let span = modules::span_of(module);
         let state = State {
             library: Some(ManuallyDrop::new(library)),
-            span: span_of(ptr::with_exposed_provenance_mut(module.cast_unsigned())),
-            stays: false,
+            stays: brought(before, span.start).or_else(|| watched(path, module.cast())),
+            span,
         };
         Ok(Self {
             owner: Owner::next(),
@@ -82,8 +84,8 @@ impl Code {
     /// Closes it, if no thread is left that began in it; after [`retire`](Self::retire).
     pub(crate) fn close(&self) -> Result<(), Vec<KeptCause>> {
         let mut state = self.state.lock();
-        if state.stays {
-            return Err(vec![KeptCause::StillMapped]);
+        if let Some(cause) = &state.stays {
+            return Err(vec![cause.clone()]);
         }
         let mut causes = Vec::new();
         if inside::owners().any(|owner| owner == self.owner) {
@@ -104,37 +106,35 @@ impl Code {
             return Ok(());
         };
         let closed = inside::run(self.owner, || ManuallyDrop::into_inner(library).close());
-        state.stays = closed.is_err() || is_mapped(state.span.start);
-        if state.stays {
+        if closed.is_err() || modules::is_mapped(state.span.start) {
+            state.stays = Some(KeptCause::StillMapped);
             return Err(vec![KeptCause::StillMapped]);
         }
+        locals::clear(&state.span);
         Ok(())
     }
 }
 
-/// Where a module lies; nowhere, if the system does not tell.
-fn span_of(module: HMODULE) -> Range<usize> {
-    let mut info = MODULEINFO {
-        lpBaseOfDll: ptr::null_mut(),
-        SizeOfImage: 0,
-        EntryPoint: ptr::null_mut(),
+/// Keeps the libraries that came along with the one that begins at `own`: they may have threads
+/// too, and others may come to need them. Says why that one stays, if they cannot be told.
+fn brought(before: io::Result<Begins>, own: usize) -> Option<KeptCause> {
+    let (Ok(before), Ok(now)) = (before, modules::mapped()) else {
+        return Some(KeptCause::Unsupported);
     };
-    let size = u32::try_from(size_of::<MODULEINFO>()).unwrap_or(0);
-    // SAFETY: asks for nothing but a pseudo handle.
-    let process = unsafe { GetCurrentProcess() };
-    // SAFETY: a module of this process, and a place of the size that is told.
-    unsafe { K32GetModuleInformation(process, module, &raw mut info, size) };
-    let start = module.addr();
-    start..start + info.SizeOfImage as usize
+    let come = now.difference(&before).filter(|begin| **begin != own);
+    come.for_each(|begin| modules::pin(*begin));
+    None
 }
 
-fn is_mapped(address: usize) -> bool {
-    let mut module = ptr::null_mut();
-    let flags =
-        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
-    let address = ptr::without_provenance(address);
-    // SAFETY: with these flags, the name is an address, which is not read.
-    unsafe { GetModuleHandleExW(flags, address, &raw mut module) != 0 }
+/// Watches what a library takes. Says why it stays, if not all it may do can be seen.
+fn watched(path: &Path, module: *mut u8) -> Option<KeptCause> {
+    let Some(imports) = Imports::of(path) else {
+        return Some(KeptCause::Unsupported);
+    };
+    // SAFETY: the library was opened from this file, which nobody else writes to.
+    unsafe { locals::watch(module, &imports) };
+    let function = imports.unseen?;
+    Some(KeptCause::Unseen { function })
 }
 
 /// Does nothing: what a library leaves on threads is its own affair here.
