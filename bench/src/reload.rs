@@ -47,7 +47,7 @@ const REPLY: Subject = Subject {
     goal: Goal::Told,
 };
 const UNLOAD: Subject = Subject {
-    what: "unload, from the switch until the old code is unmapped",
+    what: "unload after a reload, from the switch until the old code is unmapped",
     floor: "nothing",
     goal: Goal::Told,
 };
