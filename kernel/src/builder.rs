@@ -208,6 +208,7 @@ impl Builder {
         };
         handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
         let (events, inbox) = mpsc::unbounded_channel();
+        let (records, to_record) = mpsc::unbounded_channel();
         let core = Arc::new(Core {
             commons: commons.clone(),
             spare: spare.clone(),
@@ -221,10 +222,11 @@ impl Builder {
             store,
             log_level: self.log_level,
             events: events.clone(),
+            records,
             endings: AtomicUsize::new(0),
         });
         let view = Arc::new(ArcSwap::default());
-        Manager::spawn(core, inbox, view.clone());
+        Manager::spawn(core, inbox, to_record, view.clone());
         Ok(Kernel::new(Running {
             commons,
             events,

@@ -58,9 +58,17 @@ pub(crate) struct Core {
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) log_level: log::LevelFilter,
     pub(crate) events: mpsc::UnboundedSender<Event>,
-    /// Generations that have ended and of which nothing was told yet.
+    /// What is to be recorded in the store, one after the other.
+    pub(crate) records: mpsc::UnboundedSender<Job>,
+    /// Generations that have ended and of which nothing was told yet, and what is not recorded.
     pub(crate) endings: AtomicUsize,
 }
+
+/// Work for a thread to spare.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// Ready when something is recorded in the store, or there was nothing to record.
+pub(crate) type Recorded = oneshot::Receiver<()>;
 
 /// Everything that drives the manager.
 pub(crate) enum Event {
@@ -82,6 +90,8 @@ pub(crate) enum Event {
     Closed(String),
     /// A generation was unmapped, or is kept.
     Ended(String, u64, Option<RetiredStatus>),
+    /// Something was recorded in the store.
+    Recorded,
 }
 
 /// What can be wanted of the manager; each is answered when everything has come to rest.
@@ -148,8 +158,8 @@ pub(crate) struct Manager {
 enum Told {
     /// An event on this topic.
     Event(String, Payload),
-    /// The answer to who asked for a reload.
-    Answer(Waiter, Result<Reloaded, Problem>),
+    /// The answer to who asked for a reload, once what follows from it is recorded.
+    Answer(Waiter, Result<Reloaded, Problem>, Recorded),
 }
 
 enum Waiting {
@@ -164,9 +174,17 @@ impl Manager {
     pub(crate) fn spawn(
         core: Arc<Core>,
         inbox: mpsc::UnboundedReceiver<Event>,
+        mut records: mpsc::UnboundedReceiver<Job>,
         view: Arc<ArcSwap<View>>,
     ) {
         let runtime = core.commons.runtime.clone();
+        let spare = core.spare.clone();
+        runtime.spawn(async move {
+            while let Some(job) = records.recv().await {
+                // A panic is told by its thread.
+                drop(spare.run(job).await);
+            }
+        });
         let manager = Self {
             publisher: core.commons.bus.publisher("kernel"),
             core,
@@ -199,7 +217,13 @@ impl Manager {
         for told in self.outbox.drain(..) {
             match told {
                 Told::Event(topic, payload) => drop(self.publisher.publish(&topic, payload, 0)),
-                Told::Answer(waiter, answer) => drop(waiter.send(answer)),
+                Told::Answer(waiter, answer, recorded) => {
+                    self.core.commons.runtime.spawn(async move {
+                        // Its end says enough.
+                        let _ = recorded.await;
+                        drop(waiter.send(answer));
+                    });
+                }
             }
         }
     }
@@ -215,6 +239,7 @@ impl Manager {
             Event::Stopped(name) => self.stopped(&name),
             Event::Closed(name) => self.closed(&name),
             Event::Ended(name, number, kept) => self.ended(name, number, kept),
+            Event::Recorded => {}
         }
     }
 
@@ -272,10 +297,15 @@ impl Manager {
     }
 
     /// Answers who asked for a reload, if somebody did.
-    fn answer(&mut self, waiter: Option<Waiter>, answer: Result<Reloaded, Problem>) {
-        let waiter = waiter.into_iter();
-        self.outbox
-            .extend(waiter.map(|waiter| Told::Answer(waiter, answer.clone())));
+    fn answer(
+        &mut self,
+        waiter: Option<Waiter>,
+        answer: Result<Reloaded, Problem>,
+        recorded: Recorded,
+    ) {
+        if let Some(waiter) = waiter {
+            self.outbox.push(Told::Answer(waiter, answer, recorded));
+        }
     }
 
     /// Takes note of what became of a generation that has ended.

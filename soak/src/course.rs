@@ -29,6 +29,10 @@ const WARM: u64 = 100;
 const QUIET_EVERY: u64 = 10;
 /// How long it is.
 const QUIET: Duration = Duration::from_millis(250);
+/// Longer than the kernel keeps threads that nobody needs.
+const SETTLING: Duration = Duration::from_secs(11);
+/// How often it is looked at what is held.
+const LOOKS: usize = 21;
 /// One of so many reloads of each plugin is begun by the kernel, which watches the file.
 const ONE_WATCHED_IN: u64 = 4;
 
@@ -51,6 +55,7 @@ struct Course {
 
 /// Goes through with it.
 pub(crate) async fn run(builds: &Path, reloads: u64, complaints: Complaints) -> Result<Soaked> {
+    memory::touch_program()?;
     let home = Home::new(builds)?;
     let kernel = home.start().await?;
     let word = Word::of(&kernel).await?;
@@ -169,20 +174,29 @@ impl Course {
 
     /// What is held when all that has ended is gone, or should be.
     async fn held(&mut self) -> Result<Held> {
-        self.all_unmapped().await?;
-        let held = Held::in_general().await?;
-        self.tally.note(self.load.take_called());
-        Ok(held)
+        let begun = Instant::now();
+        while begun.elapsed() < SETTLING || !(self.are_unmapped()? || begun.elapsed() > PATIENCE) {
+            sleep(Duration::from_millis(50)).await;
+            self.tally.note(self.load.take_called());
+        }
+        let mut looks = Vec::new();
+        for _ in 0..LOOKS {
+            sleep(Duration::from_millis(10)).await;
+            self.tally.note(self.load.take_called());
+            looks.push(Held::now()?);
+        }
+        Ok(Held::median(&looks))
     }
 
-    /// Waits until only the generations that serve are there, no longer than is decent.
-    async fn all_unmapped(&self) -> Result<()> {
+    /// Whether only the generations that serve are there.
+    fn are_unmapped(&self) -> Result<bool> {
         for plugin in 0..PLUGINS.len() {
             let serving = self.generation(plugin)?;
-            let unmapped = || self.word.are_unmapped_before(plugin, serving);
-            until(PATIENCE, unmapped).await;
+            if !self.word.are_unmapped_before(plugin, serving) {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn tell(&self, done: u64, all: u64) -> Result<()> {

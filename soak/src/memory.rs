@@ -1,9 +1,12 @@
 //! What this process holds, as the system sees it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
 
 use anyhow::{Context, Result};
-use tokio::time::sleep;
 
 use crate::plugins::PLUGINS;
 
@@ -29,23 +32,36 @@ impl Held {
         })
     }
 
-    /// What is held in general: the median of several looks, for each.
-    pub(crate) async fn in_general() -> Result<Self> {
-        let mut looks = Vec::new();
-        for _ in 0..21 {
-            looks.push(Self::now()?);
-            sleep(Duration::from_millis(10)).await;
-        }
+    /// What was held in general: the median of several looks, for each.
+    pub(crate) fn median(looks: &[Self]) -> Self {
         let median = |of: fn(&Self) -> u64| {
             let mut values: Vec<_> = looks.iter().map(of).collect();
             values.sort_unstable();
             values[values.len() / 2]
         };
-        Ok(Self {
+        Self {
             resident: median(|it| it.resident),
             mappings: median(|it| it.mappings),
-        })
+        }
     }
+}
+
+/// Brings the whole program into memory, so that code which is used late does not look like
+/// growth.
+pub(crate) fn touch_program() -> Result<()> {
+    let mut memory = File::open("/proc/self/mem")?;
+    for line in maps()?.lines().filter(|line| line.contains('/')) {
+        let words = line.split_once(' ').and_then(|(range, rest)| {
+            let (from, to) = range.split_once('-')?;
+            rest.starts_with('r').then_some((from, to))
+        });
+        if let Some((from, to)) = words {
+            let (from, to) = (u64::from_str_radix(from, 16)?, u64::from_str_radix(to, 16)?);
+            memory.seek(SeekFrom::Start(from))?;
+            io::copy(&mut (&memory).take(to - from), &mut io::sink())?;
+        }
+    }
+    Ok(())
 }
 
 /// How often each plugin's code is mapped, by the files in the kernel's data directory; last, how

@@ -13,6 +13,7 @@ mod soak;
 mod suite;
 mod tools;
 mod windows;
+mod wine;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Chore {
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
     CheckWindows,
+    /// Reloads and unloads real plugins of Windows, under Wine.
+    Wine,
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Soak(options) => soak::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
+        Chore::Wine => wine::run(&workspace)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,11 +12,11 @@ use clap::Args;
 
 use crate::workspace::{Workspace, succeed};
 
-/// One heap for all threads, and none of its memory kept aside for one of them: what the C library
-/// keeps so grows for a long time, and would look like a leak, or hide one.
-const PLAIN_HEAP: (&str, &str) = (
+/// One heap for all threads, nothing kept aside for one of them, and no stacks kept for threads to
+/// come: what the C library keeps so grows for a long time, and would look like a leak, or hide one.
+const NOTHING_KEPT: (&str, &str) = (
     "GLIBC_TUNABLES",
-    "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0",
+    "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.pthread.stack_cache_size=0",
 );
 /// How many reloads are enough to see that nothing is broken.
 const SHORT: u64 = 300;
@@ -51,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         build_plugins(workspace, build, &builds.join(build))?;
     }
     let mut soak = Command::new(build_program(workspace)?);
-    soak.env(PLAIN_HEAP.0, PLAIN_HEAP.1);
+    soak.env(NOTHING_KEPT.0, NOTHING_KEPT.1);
     soak.arg("--builds").arg(&builds);
     soak.args(["--reloads", &options.reloads.to_string()]);
     if options.plot {

@@ -84,7 +84,7 @@ pub(crate) fn unpacked(workspace: &Workspace, fetch: Fetch) -> Result<Utf8PathBu
         }
         Fetch::Never => {}
     }
-    debian.wrapper("rustc")
+    debian.wrapper("usr/bin/rustc")
 }
 
 /// Debian's package installs itself as `rustc`, and rustup's comes first in the usual `PATH`.

@@ -7,7 +7,7 @@ use octa_loader::{Change, Inspection, WatchOptions, Watcher};
 use super::{
     Event, Manager,
     record::{Doing, Record, Settled, Wanted},
-    replace::{Successor, Wish},
+    replace::{Successor, Wish, nothing},
     scan::{Rejection, accept},
 };
 use crate::{
@@ -86,7 +86,7 @@ impl Manager {
             record.file.as_ref() == Some(&path) && record.state == State::Started
         });
         match serving.map(|(name, _)| name.clone()) {
-            Some(name) => self.stay(&name, "of the new file", problem, None),
+            Some(name) => self.stay(&name, "of the new file", problem, (None, nothing())),
             None => self.reject_now(path, problem),
         }
     }

@@ -126,14 +126,16 @@ impl Core {
             let message = "there is no data directory to stage in";
             return Err(Problem::new("internal", message, None));
         };
-        let kept = self.store.as_ref().map(|store| store.keep(inspection));
-        let kept = kept
-            .transpose()
-            .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
         let staged = stage
             .copies
-            .stage(kept.as_ref().unwrap_or(inspection))
+            .stage(inspection)
             .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
+        let kept = self
+            .store
+            .as_ref()
+            .map(|it| it.keep_copy(inspection, &staged));
+        kept.transpose()
+            .map_err(|error| Problem::from_error("unavailable", &error, error.hint()))?;
         self.opener
             .open(&staged, from.manifest.clone())
             .map_err(|error| Problem::from_error("rejected", &error, error.hint()))

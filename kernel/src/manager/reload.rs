@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 use octa_loader::Snapshot;
 
 use super::{
-    Core,
+    Core, Recorded,
     live::{Doors, Leaving, Live},
     make::{Ingredients, Numbered},
+    replace::nothing,
     retire::Ending,
 };
 use crate::{
@@ -60,12 +61,16 @@ pub(crate) enum Conclusion {
         /// Why the old one had to go, if it had.
         because: Option<Problem>,
         probation: Option<Arc<Probation>>,
+        /// Ready when a restart would find it.
+        recorded: Recorded,
     },
     /// The old generation serves as before.
     Stayed {
         /// The version of the one that does not.
         version: String,
         problem: Problem,
+        /// Ready when a restart would know of it.
+        recorded: Recorded,
     },
     /// The new one could not take over, and the old one not be started again.
     Lost(Problem),
@@ -125,8 +130,8 @@ impl Transaction {
             },
         };
         match ready {
-            Ok(ready) => self.switch(ready).await,
-            Err(failure) => self.refuse(failure).await,
+            Ok(ready) => self.switch(ready),
+            Err(failure) => self.refuse(failure),
         }
     }
 
@@ -291,7 +296,7 @@ impl Transaction {
     }
 
     /// The new generation serves from here on.
-    async fn switch(self, ready: Ready) -> Conclusion {
+    fn switch(self, ready: Ready) -> Conclusion {
         let (core, new) = (&self.core, &ready.new);
         let from = self.old.status();
         let leaving = self.old.leave();
@@ -313,15 +318,16 @@ impl Transaction {
             paused: (ready.paused_at).map_or(0, |at| nanos(now.saturating_sub(at))),
         };
         self.retire_old(leaving);
-        core.remember(new, ready.saved).await;
+        let mut recorded = core.remember(new, ready.saved);
         if let (Some(problem), Some(hash)) = (&self.because, self.old.hash()) {
-            core.refuse(new.name(), hash, &problem.message).await;
+            recorded = core.refuse(new.name(), hash, &problem.message);
         }
         Conclusion::Switched {
             new: ready.new,
             report,
             because: self.because,
             probation: self.probation,
+            recorded,
         }
     }
 
@@ -340,18 +346,16 @@ impl Transaction {
     }
 
     /// The old generation serves on; a content that failed is not tried again by itself.
-    async fn refuse(self, failure: Failure) -> Conclusion {
+    fn refuse(self, failure: Failure) -> Conclusion {
         let problem = failure.problem;
-        if failure.is_its_own
-            && let Some(hash) = self.new.source.hash()
-            && Some(hash) != self.old.hash()
-        {
-            let name = &self.new.manifest.name;
-            self.core.refuse(name, hash, &problem.message).await;
-        }
+        let hash = self.new.source.hash();
+        let refused = hash.filter(|_| failure.is_its_own && hash != self.old.hash());
+        let name = &self.new.manifest.name;
+        let recorded = refused.map(|hash| self.core.refuse(name, hash, &problem.message));
         Conclusion::Stayed {
             version: self.new.manifest.version.to_string(),
             problem,
+            recorded: recorded.unwrap_or_else(nothing),
         }
     }
 

@@ -1,16 +1,18 @@
 //! What outlives the process: which content served last and before, and which was refused. All
 //! of it on a thread to spare, since it waits for the disk.
 
-use octa_loader::{
-    BoxFuture, ContentHash, Inspection, Served, Snapshot, Standing, Store, StoreError,
-};
+use std::sync::Arc;
 
-use super::{Core, Manager, live::Live, record::Source};
+use octa_loader::{ContentHash, Inspection, Served, Snapshot, Standing, Store, StoreError};
+
+use tokio::sync::oneshot;
+
+use super::{Core, Event, Manager, Recorded, live::Live, record::Source, retire::Ending};
 use crate::{reload::nanos, status::Problem};
 
 impl Core {
     /// Records what serves, and what the one before it saved. Begins at once, awaited or not.
-    pub(super) fn remember(&self, live: &Live, saved: Option<Snapshot>) -> BoxFuture<()> {
+    pub(super) fn remember(self: &Arc<Self>, live: &Live, saved: Option<Snapshot>) -> Recorded {
         let status = live.status();
         let (name, source) = (live.name().to_owned(), live.source.clone());
         let at = nanos(self.commons.clock.wall());
@@ -40,7 +42,7 @@ impl Core {
     }
 
     /// Records that a content is not to serve. Begins at once, awaited or not.
-    pub(super) fn refuse(&self, name: &str, hash: ContentHash, why: &str) -> BoxFuture<()> {
+    pub(super) fn refuse(self: &Arc<Self>, name: &str, hash: ContentHash, why: &str) -> Recorded {
         let at = nanos(self.commons.clock.wall());
         let why = why.to_owned();
         self.in_store(name.to_owned(), move |store, name| {
@@ -51,32 +53,45 @@ impl Core {
         })
     }
 
+    /// Does something with the store, after everything that was begun before.
     fn in_store(
-        &self,
+        self: &Arc<Self>,
         name: String,
         job: impl FnOnce(&Store, &str) -> Result<(), StoreError> + Send + 'static,
-    ) -> BoxFuture<()> {
-        let store = self.store.clone();
-        let done = self.spare.run(move || {
-            let Some(store) = store else {
-                return;
-            };
-            if let Err(error) = job(&store, &name) {
-                let problem = Problem::from_error("unavailable", &error, None);
+    ) -> Recorded {
+        let (tell, told) = oneshot::channel();
+        let (core, ending) = (self.clone(), Ending::begin(self));
+        let job = move || {
+            let done = core.store.as_ref().map(|store| job(store, &name));
+            if let Some(Err(error)) = done {
+                let problem = Problem::from_error("unavailable", &error, error.hint());
                 log::error!(
                     "what serves of plugin `{name}` is not recorded: {}",
-                    problem.message
+                    super::with_hint(&problem)
                 );
             }
-        });
-        Box::pin(async move { done.await.unwrap_or(()) })
+            // Before it is told: who hears of it looks at the count.
+            drop(ending);
+            drop(core.events.send(Event::Recorded));
+            // Nobody has to wait for it.
+            let _ = tell.send(());
+        };
+        drop(self.records.send(Box::new(job)));
+        told
+    }
+
+    /// Waits until what was to be recorded so far is.
+    async fn all_recorded(self: &Arc<Self>) {
+        // Its end says enough.
+        let _ = self.in_store(String::new(), |_, _| Ok(())).await;
     }
 
     /// What served before the present content of a plugin, and what it saved when it was replaced.
     pub(super) async fn what_served_before(
-        &self,
+        self: &Arc<Self>,
         name: &str,
     ) -> Result<(Inspection, Option<Snapshot>), Problem> {
+        self.all_recorded().await;
         let (store, plugin) = (self.store.clone(), name.to_owned());
         let read = self.spare.run(move || {
             let store = store?;
@@ -95,10 +110,11 @@ impl Core {
 
     /// The content that served last, if that is another one.
     pub(super) async fn last_good(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         than: Option<ContentHash>,
     ) -> Option<Inspection> {
+        self.all_recorded().await;
         let (store, plugin) = (self.store.clone(), name.to_owned());
         let read = self.spare.run(move || {
             let store = store?;

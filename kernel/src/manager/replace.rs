@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use octa_loader::{Inspection, Manifest, ReloadMode, Snapshot};
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::{
-    Core, Event, Manager, Waiter,
+    Core, Event, Manager, Recorded, Waiter,
     live::Live,
     make::Ingredients,
     record::{Doing, Settled, Source},
@@ -48,7 +49,7 @@ impl Manager {
     pub(super) async fn reload(&mut self, name: &str, waiter: Waiter) {
         match self.in_file(name).await {
             Ok(successor) => self.replace(name, successor, Some(waiter)),
-            Err(problem) => self.answer(Some(waiter), Err(problem)),
+            Err(problem) => self.answer(Some(waiter), Err(problem), nothing()),
         }
     }
 
@@ -56,7 +57,7 @@ impl Manager {
     pub(super) async fn roll_back(&mut self, name: &str, options: RollbackOptions, waiter: Waiter) {
         match self.served_before(name, options).await {
             Ok(successor) => self.replace(name, successor, Some(waiter)),
-            Err(problem) => self.answer(Some(waiter), Err(problem)),
+            Err(problem) => self.answer(Some(waiter), Err(problem), nothing()),
         }
     }
 
@@ -116,12 +117,12 @@ impl Manager {
     /// Begins a reload, unless something stands in its way.
     pub(super) fn replace(&mut self, name: &str, successor: Successor, waiter: Option<Waiter>) {
         if let Some(problem) = self.not_now(name) {
-            return self.answer(waiter, Err(problem));
+            return self.answer(waiter, Err(problem), nothing());
         }
         if let Some(problem) = self.in_the_way(name, &successor).into_iter().next() {
             self.put_off(name, successor.source);
             let version = successor.manifest.version.to_string();
-            return self.stay(name, &version, problem, waiter);
+            return self.stay(name, &version, problem, (waiter, nothing()));
         }
         let (kind, state) = how(&self.manifest_of(name), &successor);
         let Some(record) = self.records.get_mut(name) else {
@@ -260,10 +261,10 @@ impl Manager {
         name: &str,
         version: &str,
         problem: Problem,
-        waiter: Option<Waiter>,
+        (waiter, recorded): (Option<Waiter>, Recorded),
     ) {
         let is_told = waiter.is_some();
-        self.answer(waiter, Err(problem.clone()));
+        self.answer(waiter, Err(problem.clone()), recorded);
         let Some(record) = self.records.get_mut(name) else {
             return;
         };
@@ -300,6 +301,7 @@ impl Manager {
                 report,
                 because,
                 probation,
+                recorded,
             } => {
                 record.source = new.source.clone();
                 record.manifest = new.manifest.clone();
@@ -312,15 +314,19 @@ impl Manager {
                 }
                 record.live = Some(new);
                 record.pending = None;
-                self.switched(name, report, because, waiter);
+                self.switched(name, report, because, (waiter, recorded));
                 self.retry_put_off();
             }
-            Conclusion::Stayed { version, problem } => self.stay(name, &version, problem, waiter),
+            Conclusion::Stayed {
+                version,
+                problem,
+                recorded,
+            } => self.stay(name, &version, problem, (waiter, recorded)),
             Conclusion::Lost(problem) => {
                 record.doors.close(&self.publisher);
                 self.core.commons.services.unregister(name);
                 self.enter(name, State::Failed, vec![problem.clone()]);
-                self.answer(waiter, Err(problem));
+                self.answer(waiter, Err(problem), nothing());
             }
         }
     }
@@ -330,7 +336,7 @@ impl Manager {
         name: &str,
         report: Reloaded,
         because: Option<Problem>,
-        waiter: Option<Waiter>,
+        (waiter, recorded): (Option<Waiter>, Recorded),
     ) {
         log::info!(
             "plugin `{name}` {} (generation {}) → {} (generation {})",
@@ -347,7 +353,7 @@ impl Manager {
             topic,
             &json!({ "plugin": name, "reload": report, "problem": because }),
         );
-        self.answer(waiter, Ok(report));
+        self.answer(waiter, Ok(report), recorded);
     }
 
     /// The first seconds of a generation are over.
@@ -415,6 +421,11 @@ impl Core {
             drop(core.events.send(Event::Proven(name, number, result)));
         });
     }
+}
+
+/// There is nothing to be recorded.
+pub(super) fn nothing() -> Recorded {
+    oneshot::channel().1
 }
 
 /// How one takes over from the other.

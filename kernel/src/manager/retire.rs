@@ -174,9 +174,12 @@ impl Remains {
         }
         let generation = self.generation.clone();
         let unloading = format!("unloading plugin `{}`", self.name);
+        let core = self.core.clone();
         let unloaded = self
             .core
             .within(self.core.stop_deadline(), &unloading, move || {
+                // Libraries that were refused may have become free meanwhile.
+                drop(core.opener.unload_refused());
                 generation.retire();
                 generation.unload()
             })

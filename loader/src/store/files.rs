@@ -86,6 +86,18 @@ impl Files {
         placed
     }
 
+    /// Gives a file that is whole and that nobody writes to a name in the store, too.
+    pub(super) fn place_link(&self, file: &Path, path: &Path) -> io::Result<()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", process::id());
+        let unfinished = self.path.join(UNFINISHED).join(name);
+        fs::hard_link(file, &unfinished)?;
+        // What lies there is damaged, or it would have been kept.
+        fs::rename(&unfinished, path).inspect_err(|_| {
+            let _ = fs::remove_file(&unfinished);
+        })
+    }
+
     fn begin(&self) -> io::Result<(File, PathBuf)> {
         loop {
             // A process of another container, or one that has ended, may have the same id.

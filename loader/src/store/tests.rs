@@ -253,6 +253,33 @@ fn a_damaged_state_is_told() {
 }
 
 #[test]
+fn what_is_released_is_swept() {
+    let data = tempfile::tempdir().expect("a directory");
+    let store = Store::open(data.path()).expect("a store");
+    let inspection = plugin(data.path(), 1, 100);
+    store.keep(&inspection).expect("kept");
+    let others = Standing::default();
+    store.record(ECHO, &others).expect("recorded");
+    let swept = store.sweep().expect("a sweep");
+    assert_eq!(swept, 0, "another generation may be about to be named");
+    store.release(ECHO, inspection.hash);
+    assert_eq!(store.sweep().expect("a sweep"), 1);
+}
+
+#[test]
+fn a_verified_copy_is_kept_under_another_name() {
+    let data = tempfile::tempdir().expect("a directory");
+    let store = Store::open(data.path()).expect("a store");
+    let stage = crate::StageDir::open(data.path()).expect("a stage");
+    let inspection = plugin(data.path(), 1, 100);
+    let staged = stage.stage(&inspection).expect("staged");
+    store.keep_copy(&inspection, &staged).expect("kept");
+    stage.forget(&staged.path).expect("forgotten");
+    let kept = store.artifact(inspection.hash).expect("whole");
+    assert!(kept.is_some_and(|kept| kept.size == inspection.size));
+}
+
+#[test]
 fn a_sweep_leaves_what_is_named_or_about_to_be() {
     let data = tempfile::tempdir().expect("a directory");
     let store = Store::open(data.path()).expect("a store");
@@ -261,16 +288,18 @@ fn a_sweep_leaves_what_is_named_or_about_to_be() {
         let inspection = plugin(data.path(), number, 100);
         store.keep(&inspection).expect("kept");
         let state = snapshot(&number.to_le_bytes());
-        let saved = store.save_state(ECHO, &state, number).expect("saved");
+        let save = || store.save_state(ECHO, &state, number).expect("saved");
+        // The first has no state before it.
+        let saved = (number > 1).then(save);
         assert_eq!(
             store.sweep().expect("a sweep"),
             0,
             "they are about to be named"
         );
-        standing.serve(served(inspection.hash, number), Some(saved));
+        standing.serve(served(inspection.hash, number), saved);
         store.record(ECHO, &standing).expect("recorded");
-        // The first has no state before it; then a file and a state are replaced each time.
-        let expected = [1, 0, 2][number as usize - 1];
+        // Then a file and a state are replaced each time.
+        let expected = [0, 0, 2][number as usize - 1];
         assert_eq!(store.sweep().expect("a sweep"), expected, "{number}");
     }
     assert_eq!(files_in(data.path(), "artifacts"), 2);

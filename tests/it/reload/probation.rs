@@ -90,7 +90,7 @@ fn a_build_that_blocks_its_callers_is_replaced_without_its_state() {
         assert_eq!(
             running.told(&refused.0),
             "deadline: 1 calls or events of plugin `counter` block their threads, so its state \
-             cannot be saved"
+             cannot be saved (hint: let such code wait at an `await`, or end it before the reload)"
         );
         kernel.unload_plugin(COUNTER).await.expect("it ends");
         kernel.start_plugin(COUNTER).await.expect("it starts");

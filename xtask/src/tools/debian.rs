@@ -56,16 +56,17 @@ impl Debian {
             .with_context(|| format!("cannot fetch Debian's `{package}`"))
     }
 
-    /// A script that runs an unpacked program with the unpacked libraries.
+    /// A script that runs an unpacked program, such as `usr/bin/rustc`, with the unpacked libraries.
     /// It finds them from its own place, so the checkout can be moved.
     pub(crate) fn wrapper(&self, program: &str) -> Result<Utf8PathBuf> {
-        let path = self.home.join("bin").join(program);
+        let name = Utf8Path::new(program).file_name().unwrap_or(program);
+        let path = self.home.join("bin").join(name);
         let text = format!(
             "#!/bin/sh\n\
              root=$(CDPATH= cd -- \"$(dirname -- \"$0\")/../root\" && pwd) || exit\n\
              LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n\
              export LD_LIBRARY_PATH\n\
-             exec \"$root/usr/bin/{program}\" \"$@\"\n",
+             exec \"$root/{program}\" \"$@\"\n",
             self.library_path()?
         );
         // Cargo builds everything anew when the compiler's file changes.

@@ -63,7 +63,7 @@ async fn call(kernel: &Kernel) -> Result<()> {
 /// Waits until a generation has ended, and says what became of its code.
 async fn show_ended(ended: &mut Subscription) -> Result<()> {
     let event = ended.recv().await.ok_or("the kernel has stopped")?;
-    let end: Value = event.payload.parse()?;
+    let end: Value = serde_json::from_slice(&event.payload)?;
     match &end["kept"]["causes"] {
         Value::Null => println!("generation {} is unmapped", end["generation"]),
         causes => println!("generation {} is kept: {causes}", end["generation"]),
