@@ -83,6 +83,9 @@ impl fmt::Debug for Library {
     }
 }
 
+/// How many contents are remembered whose layout fits: a kernel may see new ones without end.
+const FITTING_MAX: usize = 256;
+
 /// Opens libraries and remembers whose layout was checked.
 #[derive(Debug, Default)]
 pub struct Opener {
@@ -213,7 +216,11 @@ impl Opener {
             .map_err(|e| mismatch(mismatch::first_line(&e.to_string())))?;
         if !self.fitting.lock().contains(&staged.hash) {
             check_layout(header).map_err(&mismatch)?;
-            self.fitting.lock().insert(staged.hash);
+            let mut fitting = self.fitting.lock();
+            if fitting.len() >= FITTING_MAX {
+                fitting.clear();
+            }
+            fitting.insert(staged.hash);
         }
         // SAFETY: the layout was checked, now or before, for these very bytes.
         unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }

@@ -4,8 +4,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::Deref;
 use std::path::Path;
 
+use memmap2::MmapMut;
 use thiserror::Error;
 
 use crate::hash::ContentHash;
@@ -14,9 +16,9 @@ use crate::sys;
 /// Largest plugin file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
 
-/// How much is read before it is hashed: small enough to be still in the cache then, and large
-/// enough for the widest vector code of BLAKE3.
-const CHUNK_BYTES: usize = 256 << 10;
+/// How much is read before it is hashed: small enough to be still in the cache then, and for a
+/// block of the heap like others; large enough for the widest vector code of BLAKE3.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Which files are acceptable as plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,20 +133,59 @@ impl From<sys::Exposure> for SourceError {
     }
 }
 
+/// The bytes of a file, on pages of their own, which go back to the system at once. As large
+/// blocks of the heap they would stay with the arena of every thread that inspects.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    pages: MmapMut,
+    length: usize,
+}
+
+impl Bytes {
+    fn with_room(size: u64) -> io::Result<Self> {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        Ok(Self {
+            // One more, to see the end of the file.
+            pages: MmapMut::map_anon(size.saturating_add(1))?,
+            length: 0,
+        })
+    }
+
+    /// Reads on, up to a chunk; answers what came.
+    fn read(&mut self, file: &mut impl Read) -> io::Result<&[u8]> {
+        let start = self.length;
+        if start == self.pages.len() {
+            let mut larger = MmapMut::map_anon(self.pages.len().saturating_mul(2))?;
+            larger[..start].copy_from_slice(&self.pages);
+            self.pages = larger;
+        }
+        let end = self.pages.len().min(start + CHUNK_BYTES);
+        self.length += file.read(&mut self.pages[start..end])?;
+        Ok(&self.pages[start..self.length])
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.pages[..self.length]
+    }
+}
+
 /// Reads a whole file that was `size` bytes long, and hashes it on the way.
-pub(crate) fn read(file: File, size: u64) -> Result<(Vec<u8>, ContentHash), SourceError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+pub(crate) fn read(file: File, size: u64) -> Result<(Bytes, ContentHash), SourceError> {
+    let mut bytes = Bytes::with_room(size.min(FILE_BYTES_MAX)).map_err(SourceError::Read)?;
     let mut hasher = blake3::Hasher::new();
     // A file that grows meanwhile is read to the limit, not for ever.
     let mut file = file.take(FILE_BYTES_MAX + 1);
     loop {
-        let start = bytes.len();
-        let mut chunk = (&mut file).take(CHUNK_BYTES as u64);
-        let length = chunk.read_to_end(&mut bytes).map_err(SourceError::Read)?;
-        if length == 0 {
-            break;
+        match bytes.read(&mut file) {
+            Ok([]) => break,
+            Ok(came) => drop(hasher.update(came)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(SourceError::Read(error)),
         }
-        hasher.update(&bytes[start..]);
     }
     match bytes.len() as u64 {
         size if size > FILE_BYTES_MAX => Err(SourceError::TooLarge { size }),
@@ -183,7 +224,7 @@ mod tests {
             fs::write(&path, &content).expect("a file");
             let (file, size) = open(&path, FileRules::default()).expect("a file");
             let (bytes, hash) = read(file, size).expect("its bytes");
-            assert!(bytes == content, "{length} bytes read as they are");
+            assert!(*bytes == *content, "{length} bytes read as they are");
             assert_eq!(hash, ContentHash::of(&content));
             let to = File::create(&copied).expect("a file");
             let (file, size) = open(&path, FileRules::default()).expect("a file");

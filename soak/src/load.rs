@@ -26,7 +26,7 @@ pub(crate) const PUBLISHERS: usize = 2;
 const PACE: Duration = Duration::from_millis(2);
 /// With so many calls to each plugin a caller begins, all at once: as after the machine stood still
 /// for a second, so that the memory for that does not look like a leak when it is first needed.
-const SURGE: u64 = 500;
+const SURGE: u64 = 200;
 /// Of so many calls of a caller, one is to wait inside the plugin.
 const ONE_LATER_IN: u64 = 4;
 /// How many events each publisher publishes at once.
