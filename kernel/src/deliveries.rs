@@ -12,6 +12,7 @@ use octa_plugin_api::{Error, ErrorKind, block_on};
 
 use crate::{
     bus::{Held, Publisher},
+    services::Probation,
     spare::Spare,
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Deliveries {
     pub(crate) declared: Declared,
     pub(crate) publisher: Publisher,
     pub(crate) spare: Spare,
+    /// Where it is noted how deliveries end, in a generation's first seconds.
+    pub(crate) probation: Option<Arc<Probation>>,
 }
 
 impl Deliveries {

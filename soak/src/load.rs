@@ -24,9 +24,6 @@ const CALLERS: usize = 2;
 pub(crate) const PUBLISHERS: usize = 2;
 /// How often each caller begins a call to each plugin.
 const PACE: Duration = Duration::from_millis(2);
-/// With so many calls to each plugin a caller begins, all at once: as after the machine stood still
-/// for a second, so that the memory for that does not look like a leak when it is first needed.
-const SURGE: u64 = 200;
 /// Of so many calls of a caller, one is to wait inside the plugin.
 const ONE_LATER_IN: u64 = 4;
 /// How many events each publisher publishes at once.
@@ -151,9 +148,6 @@ impl Shared {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0;
-        for plugin in (0..SURGE).flat_map(|_| 0..PLUGINS.len()) {
-            self.clone().begin(plugin, number, true);
-        }
         while !self.ends() {
             pace.tick().await;
             number += 1;
@@ -221,8 +215,7 @@ impl Shared {
             if is_far && plugin != COUNTING {
                 continue;
             }
-            let burst = if last == 0 { ON_THE_WAY } else { BURST };
-            for number in last + 1..=last + burst {
+            for number in last + 1..=last + BURST {
                 let event = Numbered { publisher, number };
                 match self.kernel.publish(&topic, &event).await {
                     Ok(1) => {}
@@ -232,7 +225,7 @@ impl Shared {
                 }
                 published.store(number, Ordering::Relaxed);
             }
-            last += burst;
+            last += BURST;
         }
     }
 }

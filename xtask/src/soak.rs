@@ -12,12 +12,16 @@ use clap::Args;
 
 use crate::workspace::{Workspace, succeed};
 
-/// One heap for all threads, nothing kept aside for one of them, and no stacks kept for threads to
-/// come: what the C library keeps so grows for a long time, and would look like a leak, or hide one.
-const NOTHING_KEPT: (&str, &str) = (
-    "GLIBC_TUNABLES",
-    "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.pthread.stack_cache_size=0",
-);
+/// Settings of the C library: one heap for all threads, nothing of it kept aside for one of them,
+/// what is free given back, and no stacks kept for threads to come. What it keeps otherwise grows
+/// for a long time, which would look like a leak, or hide one.
+const NOTHING_KEPT: [&str; 5] = [
+    "glibc.malloc.arena_max=1",
+    "glibc.malloc.tcache_count=0",
+    "glibc.malloc.trim_threshold=65536",
+    "glibc.malloc.mmap_max=0",
+    "glibc.pthread.stack_cache_size=0",
+];
 /// How many reloads are enough to see that nothing is broken.
 const SHORT: u64 = 300;
 
@@ -51,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         build_plugins(workspace, build, &builds.join(build))?;
     }
     let mut soak = Command::new(build_program(workspace)?);
-    soak.env(NOTHING_KEPT.0, NOTHING_KEPT.1);
+    soak.env("GLIBC_TUNABLES", NOTHING_KEPT.join(":"));
     soak.arg("--builds").arg(&builds);
     soak.args(["--reloads", &options.reloads.to_string()]);
     if options.plot {

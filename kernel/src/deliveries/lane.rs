@@ -163,7 +163,11 @@ impl Lane {
         result: Result<(), Error>,
         ends: bool,
     ) {
-        batch.drain(..batch.len().min(handled & !CUT));
+        let handled = batch.len().min(handled & !CUT);
+        if let Some(probation) = &self.deliveries.probation {
+            probation.note_deliveries(handled as u64, &result);
+        }
+        batch.drain(..handled);
         let Err(error) = result else {
             // Unless it was cut short, that is all of it.
             if !ends {

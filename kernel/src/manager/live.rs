@@ -128,6 +128,7 @@ impl Live {
             declared: declared.clone(),
             publisher: publisher.clone(),
             spare: core.spare.clone(),
+            probation: probation.clone(),
         };
         let mailboxes = doors.mailboxes_of(core, &self.manifest, publisher);
         let handlers = (0..)

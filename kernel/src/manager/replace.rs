@@ -418,6 +418,7 @@ impl Core {
                 problem = probation.failed() => Err(problem),
                 () = core.commons.clock.sleep(limit) => Ok(()),
             };
+            probation.end();
             drop(core.events.send(Event::Proven(name, number, result)));
         });
     }

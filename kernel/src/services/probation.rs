@@ -1,7 +1,10 @@
 //! How a new generation does in its first seconds; when those are over, and what follows if it
 //! does badly, is up to the manager.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use octa_plugin_api::{Error, ErrorKind};
 use parking_lot::Mutex;
@@ -23,6 +26,7 @@ pub(crate) struct Probation {
     counts: Mutex<Counts>,
     verdict: OnceLock<Problem>,
     failed: Notify,
+    is_over: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -49,6 +53,7 @@ impl Probation {
             counts: Mutex::default(),
             verdict: OnceLock::new(),
             failed: Notify::new(),
+            is_over: AtomicBool::new(false),
         })
     }
 
@@ -59,6 +64,22 @@ impl Probation {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.count(self.fault(error), Some(error)),
         }
+    }
+
+    /// Counts deliveries that have ended: those that were handled well, and how the next one failed.
+    pub(crate) fn note_deliveries(&self, handled: u64, result: &Result<(), Error>) {
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        self.counts.lock().finished += handled;
+        if result.is_err() {
+            self.note(result);
+        }
+    }
+
+    /// The first seconds are over: nothing is counted any more.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Counts a call that was given up at its deadline.
@@ -197,6 +218,23 @@ mod tests {
         let mut cut_off = vec![error(ErrorKind::Interrupted); 20];
         cut_off.extend(vec![error(ErrorKind::Failed); 7]);
         assert_eq!(verdict(&cut_off), None, "only 7 have finished");
+    }
+
+    #[test]
+    fn deliveries_count_like_calls_until_it_is_over() {
+        let probation = Probation::new(&"lamp".into());
+        probation.note_deliveries(100, &Ok(()));
+        let panic = error(ErrorKind::Panicked);
+        for _ in 0..2 {
+            probation.note_deliveries(0, &panic);
+        }
+        probation.end();
+        probation.note_deliveries(0, &panic);
+        assert!(probation.verdict().is_none(), "it is over");
+        probation.is_over.store(false, Ordering::Relaxed);
+        probation.note_deliveries(0, &panic);
+        let verdict = probation.verdict().map(|it| it.message.clone());
+        assert!(verdict.is_some_and(|it| it.starts_with("3 of the first 103 ")));
     }
 
     #[test]

@@ -31,6 +31,9 @@ const LEAVES_THREAD: Build = Build {
     kept: Some("1 thread still running"),
 };
 
+/// Were it otherwise, overwriting a plugin's file would show nothing.
+const REFUSED: &str = "what is mapped cannot be overwritten: Sharing violation. (os error 32)";
+
 /// All builds.
 pub(super) const BUILDS: [Build; 3] = [FIRST, SECOND, LEAVES_THREAD];
 
@@ -136,7 +139,9 @@ pub(super) fn expected(builds: &[Build]) -> Heard {
         heard.wine.push(format!("loaded {number}"));
         let file = build.file();
         match before {
-            None => heard.host.push(format!("loaded `{file}`")),
+            None => heard
+                .host
+                .extend([format!("loaded `{file}`"), REFUSED.to_owned()]),
             Some(before) => heard.host.extend([
                 format!("overwrote its file with `{file}`"),
                 format!("reloaded: {} replaces {}", build.version, before.version),
@@ -193,6 +198,7 @@ mod tests {
         let heard = expected(&[FIRST, LEAVES_THREAD]);
         let host = [
             "loaded `reload_a.dll`",
+            REFUSED,
             "called: `reload-a` counts 1",
             "overwrote its file with `reload_leaks_thread.dll`",
             "reloaded: 1.2.0 replaces 1.0.0",

@@ -3,7 +3,12 @@
 //!
 //! It prints each step. What becomes of the code that was replaced is told by the kernel.
 
-use std::{env::consts::DLL_EXTENSION, error::Error, fs, path::Path};
+use std::{
+    env::consts::DLL_EXTENSION,
+    error::Error,
+    fs::{self, OpenOptions},
+    path::Path,
+};
 
 use octa_kernel::{Kernel, bus::Subscription};
 use serde_json::Value;
@@ -35,6 +40,7 @@ async fn run(directory: &Path, first: &str, newer: &[String]) -> Result<()> {
     let mut ended = kernel.subscribe("kernel.generation.*").await?;
     kernel.start_plugin(PLUGIN).await?;
     println!("loaded `{first}`");
+    show_mapped()?;
     call(&kernel).await?;
     for build in newer {
         fs::copy(build, &file)?;
@@ -49,6 +55,17 @@ async fn run(directory: &Path, first: &str, newer: &[String]) -> Result<()> {
     println!("unloaded");
     show_ended(&mut ended).await?;
     kernel.stop().await;
+    Ok(())
+}
+
+/// Says whether the system lets a file be overwritten while it is mapped, as this program is. What
+/// is mapped of a plugin is a copy, so its own file is never in the way.
+fn show_mapped() -> Result<()> {
+    let program = std::env::current_exe()?;
+    match OpenOptions::new().write(true).open(program) {
+        Ok(_) => println!("what is mapped can be overwritten here"),
+        Err(error) => println!("what is mapped cannot be overwritten: {error}"),
+    }
     Ok(())
 }
 

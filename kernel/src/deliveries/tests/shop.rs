@@ -136,6 +136,7 @@ impl Shop {
             declared: declared.clone(),
             publisher: self.kernel.clone(),
             spare: self.spare.clone(),
+            probation: None,
         }
     }
 

@@ -5,13 +5,18 @@ use std::{ffi::c_void, io, ops::Range, ptr};
 use windows_sys::{
     Wdk::System::Threading::{NtQueryInformationThread, ThreadQuerySetWin32StartAddress},
     Win32::{
-        Foundation::{CloseHandle, HANDLE, INVALID_HANDLE_VALUE},
+        Foundation::{
+            CloseHandle, ERROR_INVALID_PARAMETER, HANDLE, INVALID_HANDLE_VALUE,
+            RtlNtStatusToDosError, WAIT_OBJECT_0,
+        },
         System::{
             Diagnostics::ToolHelp::{
                 CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First,
                 Thread32Next,
             },
-            Threading::{OpenThread, THREAD_QUERY_INFORMATION},
+            Threading::{
+                OpenThread, THREAD_QUERY_INFORMATION, THREAD_SYNCHRONIZE, WaitForSingleObject,
+            },
         },
     },
 };
@@ -28,8 +33,12 @@ impl Drop for Handle {
 
 /// How many threads of this process began in code that lies there.
 pub(super) fn begun_in(span: &Range<usize>) -> io::Result<usize> {
-    let begun = |thread: &u32| start_of(*thread).is_some_and(|start| span.contains(&start));
-    Ok(all()?.iter().filter(|thread| begun(thread)).count())
+    let mut count = 0;
+    for thread in all()? {
+        let start = start_of(thread)?;
+        count += usize::from(start.is_some_and(|start| span.contains(&start)));
+    }
+    Ok(count)
 }
 
 /// The numbers of the threads of this process.
@@ -58,10 +67,15 @@ fn all() -> io::Result<Vec<u32>> {
 }
 
 /// Where a thread began; `None` if it has ended.
-fn start_of(thread: u32) -> Option<usize> {
+fn start_of(thread: u32) -> io::Result<Option<usize>> {
     // SAFETY: asks for a handle.
-    let handle = unsafe { OpenThread(THREAD_QUERY_INFORMATION, 0, thread) };
-    let handle = (!handle.is_null()).then_some(Handle(handle))?;
+    let handle = unsafe { OpenThread(THREAD_QUERY_INFORMATION | THREAD_SYNCHRONIZE, 0, thread) };
+    if handle.is_null() {
+        let error = io::Error::last_os_error();
+        let is_gone = error.raw_os_error() == Some(ERROR_INVALID_PARAMETER.cast_signed());
+        return if is_gone { Ok(None) } else { Err(error) };
+    }
+    let handle = Handle(handle);
     let mut start: *mut c_void = ptr::null_mut();
     let size = u32::try_from(size_of::<*mut c_void>()).unwrap_or(0);
     // SAFETY: a thread's handle, and a place for an address, whose size is told.
@@ -74,5 +88,14 @@ fn start_of(thread: u32) -> Option<usize> {
             ptr::null_mut(),
         )
     };
-    (status >= 0).then(|| start.addr())
+    // SAFETY: a thread's handle; it is not waited for.
+    let has_ended = unsafe { WaitForSingleObject(handle.0, 0) } == WAIT_OBJECT_0;
+    match status {
+        _ if has_ended => Ok(None),
+        0.. => Ok(Some(start.addr())),
+        // SAFETY: asks for nothing.
+        _ => Err(io::Error::from_raw_os_error(
+            unsafe { RtlNtStatusToDosError(status) }.cast_signed(),
+        )),
+    }
 }
