@@ -76,6 +76,8 @@ pub(crate) enum Event {
     Command(Command),
     /// Files of the plugin directory have changed.
     Changed(Change),
+    /// A file was incomplete, which takes its time.
+    LookAgain(PathBuf),
     /// A library was opened and an instance made, or not.
     Opened(String, Result<Arc<Live>, Problem>),
     /// An instance's start ended.
@@ -232,6 +234,7 @@ impl Manager {
         match event {
             Event::Command(command) => self.command(command).await,
             Event::Changed(change) => self.changed(change).await,
+            Event::LookAgain(path) => self.look_again(path).await,
             Event::Opened(name, result) => self.opened(&name, result).await,
             Event::Started(name, result) => self.started(&name, result).await,
             Event::Reloaded(name, conclusion) => self.reloaded(&name, *conclusion).await,

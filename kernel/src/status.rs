@@ -26,7 +26,7 @@ pub struct PluginStatus {
     pub path: Option<PathBuf>,
     /// The hash of the file's content, in hex.
     pub hash: Option<String>,
-    /// When it came into its state, in nanoseconds since 1970.
+    /// Since when it is in its state, with the generation that it has, in nanoseconds since 1970.
     pub since: u64,
     /// Why it is not started.
     pub problems: Vec<Problem>,

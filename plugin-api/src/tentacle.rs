@@ -29,6 +29,10 @@ pub trait Tentacle: Sized + Send + Sync + 'static {
     fn create(config: Self::Config) -> Result<Self>;
 
     /// Starts: everything of the kernel can be reached; events and calls come once this is done.
+    ///
+    /// In a generation that is to take over from another, what this publishes and spawns is held
+    /// back until it has, and writes and calls that are not declared idempotent are refused:
+    /// slow preparation belongs here, effects in tasks.
     fn start(&self, ctx: &Context) -> impl Future<Output = Result<()>> + Send {
         let _ = ctx;
         async { Ok(()) }

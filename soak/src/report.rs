@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{checks::Check, latency::Latency, plugins::PLUGINS, word::Reloads};
+use crate::{
+    checks::{Check, grouped},
+    latency::Latency,
+    plugins::PLUGINS,
+    word::Reloads,
+};
 
 /// What was expected and what was found.
 pub(crate) fn checks(checks: &[Check], markdown: bool) -> String {
@@ -29,16 +34,18 @@ pub(crate) fn reloads(reloads: &[Reloads], markdown: bool) -> String {
         "99 %",
         "callers wait: median",
         "99 %",
+        "longest",
     ])];
     for (plugin, reloads) in PLUGINS.iter().zip(reloads) {
         let (took, paused) = (&reloads.took, &reloads.paused);
         rows.push(row([
             plugin,
-            &took.count().to_string(),
+            &grouped(took.count()),
             &time(took.at(0.5)),
             &time(took.at(0.99)),
             &time(paused.at(0.5)),
             &time(paused.at(0.99)),
+            &time(paused.longest()),
         ]));
     }
     table(&rows, markdown)
@@ -54,7 +61,7 @@ pub(crate) fn latencies(latency: &Latency, markdown: bool) -> String {
             rows.push(row([
                 plugin,
                 when,
-                &times.count().to_string(),
+                &grouped(times.count()),
                 &time(times.at(0.5)),
                 &time(times.at(0.99)),
                 &time(times.at(0.999)),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{licences, readme};
+use crate::{licences, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -38,6 +38,10 @@ const STEPS: &[Step] = &[
     Step {
         title: "the README's test command",
         run: readme_tests,
+    },
+    Step {
+        title: "soak",
+        run: soak::run_short,
     },
 ];
 

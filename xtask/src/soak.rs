@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// How many reloads.
     #[arg(long, default_value_t = SHORT)]
     reloads: u64,
+    /// Builds without optimizations, as the tests do.
+    #[arg(long)]
+    debug: bool,
     /// Draws the latencies of calls into `docs/reload-latency.svg`.
     #[arg(long)]
     plot: bool,
@@ -38,23 +41,24 @@ pub(crate) struct Options {
     markdown: bool,
 }
 
-/// As often as is enough to see that nothing is broken.
+/// The short form, on what the tests have built, mostly.
 pub(crate) fn run_short(workspace: &Workspace) -> Result<()> {
     let options = Options {
         reloads: SHORT,
+        debug: true,
         plot: false,
         markdown: false,
     };
     run(workspace, &options)
 }
 
-/// Builds under `target/soak`, and runs.
+/// Builds and runs.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let builds = workspace.target().join("soak/builds");
     for build in ["a", "b"] {
-        build_plugins(workspace, build, &builds.join(build))?;
+        build_plugins(workspace, options, build, &builds.join(build))?;
     }
-    let mut soak = Command::new(build_program(workspace)?);
+    let mut soak = Command::new(build_program(workspace, options)?);
     soak.env("GLIBC_TUNABLES", NOTHING_KEPT.join(":"));
     soak.arg("--builds").arg(&builds);
     soak.args(["--reloads", &options.reloads.to_string()]);
@@ -67,13 +71,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// Builds the plugins so that they say which build they are, and copies them into a directory.
-fn build_plugins(workspace: &Workspace, build: &str, to: &Utf8Path) -> Result<()> {
+fn build_plugins(
+    workspace: &Workspace,
+    options: &Options,
+    build: &str,
+    to: &Utf8Path,
+) -> Result<()> {
     let mut cargo = workspace.cargo("build");
-    cargo.args(["--release", "--locked", "--package", "soaked", "--examples"]);
+    cargo.args(["--locked", "--workspace", "--examples"]);
     cargo.args(["--manifest-path", "tests/fixtures/Cargo.toml"]);
+    cargo.args((!options.debug).then_some("--release"));
     cargo
         .arg("--target-dir")
-        .arg(workspace.target().join("soak"))
+        .arg(workspace.target().join("fixtures"))
         .env("OCTA_SOAK_BUILD", build);
     fs::create_dir_all(to).with_context(|| format!("cannot create `{to}`"))?;
     for plugin in artifacts(cargo, plugin_of)? {
@@ -84,11 +94,20 @@ fn build_plugins(workspace: &Workspace, build: &str, to: &Utf8Path) -> Result<()
     Ok(())
 }
 
-fn build_program(workspace: &Workspace) -> Result<Utf8PathBuf> {
+fn build_program(workspace: &Workspace, options: &Options) -> Result<Utf8PathBuf> {
     let mut cargo = workspace.cargo("build");
-    cargo.args(["--release", "--package", "octa-soak"]);
-    let program = artifacts(cargo, |made| made.executable)?.pop();
+    // Unoptimized with the features that the tests have built its dependencies with.
+    let what: &[&str] = match options.debug {
+        true => &["--workspace", "--bin", "octa-soak"],
+        false => &["--release", "--package", "octa-soak"],
+    };
+    cargo.args(what);
+    let program = artifacts(cargo, program_of)?.pop();
     program.context("the build made no program")
+}
+
+fn program_of(made: Artifact) -> Option<Utf8PathBuf> {
+    made.executable.filter(|_| made.target.name == "octa-soak")
 }
 
 fn plugin_of(made: Artifact) -> Option<Utf8PathBuf> {

@@ -1,6 +1,6 @@
 //! What changes while plugins run: files of the plugin directory, and the configuration.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use octa_loader::{Change, Inspection, WatchOptions, Watcher};
 
@@ -16,6 +16,9 @@ use crate::{
     reload::Applied,
     status::Problem,
 };
+
+/// How long a file may be incomplete before that is told: it may be being written.
+const INCOMPLETE: Duration = Duration::from_secs(2);
 
 impl Manager {
     /// Begins to be told of changes in the plugin directory, if it is to be.
@@ -43,13 +46,33 @@ impl Manager {
             self.file_removed(&path);
         }
         for path in change.changed {
-            let (core, looked_at) = (self.core.clone(), path.clone());
-            let looked = self.core.spare.run(move || accept(&looked_at, &core));
-            match looked.await {
-                Ok(Ok(found)) => self.file_changed(found),
-                Ok(Err(rejection)) => self.file_rejected(path, rejection),
-                Err(_lost) => {}
+            self.look_at(path, true).await;
+        }
+    }
+
+    /// Looks at a file again that was incomplete: nothing has changed in it since, or that would
+    /// have been told.
+    pub(super) async fn look_again(&mut self, path: PathBuf) {
+        if self.is_running {
+            self.look_at(path, false).await;
+        }
+    }
+
+    async fn look_at(&mut self, path: PathBuf, may_be_written: bool) {
+        let (core, looked_at) = (self.core.clone(), path.clone());
+        let looked = self.core.spare.run(move || accept(&looked_at, &core));
+        match looked.await {
+            Ok(Ok(found)) => self.file_changed(found),
+            Ok(Err(Rejection::Incomplete(problem))) if may_be_written => {
+                log::debug!("{}", problem.message);
+                let core = self.core.clone();
+                self.core.commons.runtime.spawn(async move {
+                    core.commons.clock.sleep(INCOMPLETE).await;
+                    drop(core.events.send(Event::LookAgain(path)));
+                });
             }
+            Ok(Err(rejection)) => self.file_rejected(path, rejection.into_problem()),
+            Err(_lost) => {}
         }
     }
 
@@ -74,14 +97,7 @@ impl Manager {
         record.arrived = Some(Box::new(found));
     }
 
-    fn file_rejected(&mut self, path: PathBuf, rejection: Rejection) {
-        let problem = match rejection {
-            Rejection::Incomplete(problem) => {
-                log::debug!("{}", problem.message);
-                return;
-            }
-            Rejection::Problem(problem) => problem,
-        };
+    fn file_rejected(&mut self, path: PathBuf, problem: Problem) {
         let serving = self.records.iter().find(|(_, record)| {
             record.file.as_ref() == Some(&path) && record.state == State::Started
         });

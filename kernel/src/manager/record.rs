@@ -175,6 +175,8 @@ impl Record {
     /// How it is seen from outside.
     pub(super) fn seen(&self, retired: Vec<RetiredStatus>) -> Seen {
         let capabilities = self.manifest.capabilities.iter();
+        let generation = self.live.as_ref().map(|live| live.status());
+        let serves_since = generation.as_ref().map_or(0, |generation| generation.since);
         let status = PluginStatus {
             name: self.manifest.name.clone(),
             version: self.manifest.version.to_string(),
@@ -182,14 +184,14 @@ impl Record {
             description: self.manifest.description.clone(),
             path: self.file.clone(),
             hash: self.source.hash().map(|hash| hash.to_string()),
-            since: crate::reload::nanos(self.since),
+            since: crate::reload::nanos(self.since).max(serves_since),
             problems: self.problems.clone(),
             capabilities: capabilities.map(|c| c.name.clone()).collect(),
             health: None,
             subscriptions: Vec::new(),
             unfinished: 0,
             ledger: Ledger::default(),
-            generation: self.live.as_ref().map(|live| live.status()),
+            generation,
             retired,
             waiting: self.waiting.clone(),
         };

@@ -5,7 +5,8 @@
 
 /// Bus: publishes an event. `target`: topic. `payload`: the event's payload.
 /// Pending only while a subscription that declared back-pressure is full.
-/// Reply: `number` = how many subscriptions matched.
+/// Reply: `number` = how many subscriptions matched; 0 where the event is held back until the
+/// instance has taken over from another.
 pub const PUBLISH: u32 = 0x0101;
 /// Bus: subscribes. `target`: pattern. `number`: capacity of the queue, 0 for the default.
 /// Reply: `number` = the subscription's id, for [`NEXT_EVENT`] and [`UNSUBSCRIBE`].
