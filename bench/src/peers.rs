@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail};
 use octa_bench_build::Builds;
 use tempfile::TempDir;
 
@@ -65,38 +65,21 @@ pub(crate) fn compare(
     out: &mut dyn Write,
 ) -> Result<()> {
     let reloads = if is_quick { RELOADS_QUICK } else { RELOADS };
-    ensure!(!peers.is_empty(), "there is nothing to compare");
-    let mut running = Vec::new();
-    for peer in peers {
-        eprintln!("starting: {}", peer.name);
-        running.push(Running::start(peer)?);
-    }
     let was_disturbed = table::others_run();
-    for number in 1..=reloads {
-        if number % 50 == 1 {
-            eprintln!("measuring: reloads from number {number} on");
-        }
-        // In turns, so that whatever else the machine does meets all.
-        for peer in &mut running {
-            peer.replace(number)?;
-        }
-    }
+    let running = reload_in_turns(peers, reloads);
+    let first = running.first().context("there is nothing to compare")?;
+    let (first, took) = (first.name.clone(), first.took.clone());
     let mut lines = [
         "what".to_owned(),
         "new library renamed over the watched one, until its code answers".to_owned(),
-        format!(
-            "that time over the one of {}, round by round",
-            peers[0].name
-        ),
+        format!("that time over the one of {first}, round by round"),
         format!("of {reloads} reloads not there within {PATIENCE:?}"),
         format!("resident memory before and after {reloads} reloads"),
         format!("mappings before and after {reloads} reloads"),
     ]
     .map(|cell| vec![cell]);
-    let first = running.first().map(|first| first.took.clone());
     for peer in running {
-        let column = peer.end(first.as_deref().unwrap_or_default())?;
-        for (line, cell) in lines.iter_mut().zip(column) {
+        for (line, cell) in lines.iter_mut().zip(peer.column(&took)) {
             line.push(cell);
         }
     }
@@ -108,6 +91,30 @@ pub(crate) fn compare(
         writeln!(out, "Other programs ran meanwhile.")?;
     }
     Ok(())
+}
+
+/// Lets all reload, in turns, so that whatever else the machine does meets all. One that does not
+/// even start is left out.
+fn reload_in_turns(peers: &[Peer], reloads: u64) -> Vec<Running> {
+    let start = |peer: &Peer| {
+        eprintln!("starting: {}", peer.name);
+        let started = Running::start(peer);
+        started
+            .inspect_err(|error| eprintln!("warning: `{}` is left out: {error:#}", peer.name))
+            .ok()
+    };
+    let mut running: Vec<_> = peers.iter().filter_map(start).collect();
+    for number in 1..=reloads {
+        if number % 50 == 1 {
+            eprintln!("measuring: reloads from number {number} on");
+        }
+        for peer in &mut running {
+            let took = peer.replace(number);
+            let took = took.inspect_err(|error| eprintln!("warning: `{}`: {error:#}", peer.name));
+            peer.took.push(took.ok());
+        }
+    }
+    running
 }
 
 /// A peer while it runs.
@@ -138,54 +145,53 @@ impl Running {
             .spawn()
             .with_context(|| format!("cannot run `{}`", peer.program.display()))?;
         let stdout = child.stdout.take().context("it has no output to read")?;
-        let answers = follow(stdout);
-        let first = answers.recv_timeout(PATIENCE);
-        first.with_context(|| format!("`{}` does not answer", peer.name))?;
-        Ok(Self {
+        let mut running = Self {
             name: peer.name.clone(),
             before: Footprint::of(&child.id().to_string())?,
+            answers: follow(stdout),
             child,
-            answers,
             directory,
             builds,
             took: Vec::new(),
-        })
+        };
+        let first = running.answers.recv_timeout(PATIENCE);
+        first.context("it does not answer")?;
+        running.before = Footprint::of(&running.child.id().to_string())?;
+        Ok(running)
     }
 
-    /// Renames another build over the library, and waits until it answers.
-    fn replace(&mut self, number: u64) -> Result<()> {
+    /// Renames another build over the library, and waits until it answers; how long that took,
+    /// in nanoseconds.
+    fn replace(&mut self, number: u64) -> Result<f64> {
         let written = self.directory.path().join("written.so");
         fs::write(&written, self.builds.build(number))?;
         let began = Instant::now();
         fs::rename(written, self.directory.path().join("watched/libmarker.so"))?;
         loop {
-            let took = match self.answers.recv_timeout(PATIENCE) {
-                Ok((answered, _)) if answered != number => continue,
-                Ok((_, at)) => Some((at - began).as_secs_f64() * 1e9),
-                Err(RecvTimeoutError::Timeout) => None,
+            match self.answers.recv_timeout(PATIENCE) {
+                Ok((answered, _)) if answered != number => {}
+                Ok((_, at)) => return Ok((at - began).as_secs_f64() * 1e9),
+                Err(RecvTimeoutError::Timeout) => bail!("build {number} does not answer"),
                 Err(RecvTimeoutError::Disconnected) => {
-                    bail!("`{}` ended: {}", self.name, self.child.wait()?)
+                    bail!("it has ended: {}", self.child.wait()?)
                 }
-            };
-            self.took.push(took);
-            return Ok(());
+            }
         }
     }
 
-    /// Ends it, and makes its column.
-    fn end(mut self, first: &[Option<f64>]) -> Result<[String; 6]> {
-        let after = Footprint::of(&self.child.id().to_string())?;
-        self.child.kill()?;
-        self.child.wait()?;
+    /// Its column of the table, beside the times of the first.
+    fn column(self, first: &[Option<f64>]) -> [String; 6] {
+        let after = Footprint::of(&self.child.id().to_string());
         let rounds = self.took.iter().zip(first);
         let ratios = rounds.filter_map(|(ours, first)| Some((*ours)? / (*first)?));
         let times = self.took.iter().copied().flatten();
-        let two = |unit, before, after| {
-            let [before, after] = [before, after].map(|amount| Amount(amount, unit));
-            format!("{before} → {after}")
+        let two = |unit, pick: fn(&Footprint) -> f64| {
+            let after = after.as_ref().map(|after| Amount(pick(after), unit));
+            let after = after.map_or("none".to_owned(), |after| after.to_string());
+            format!("{} → {after}", Amount(pick(&self.before), unit))
         };
-        Ok([
-            self.name,
+        [
+            self.name.clone(),
             middle(times.collect(), |it| {
                 Amount(it, Unit::Nanoseconds).to_string()
             }),
@@ -195,9 +201,18 @@ impl Running {
                 .filter(|it| it.is_none())
                 .count()
                 .to_string(),
-            two(Unit::Bytes, self.before.resident, after.resident),
-            two(Unit::Pieces, self.before.mappings, after.mappings),
-        ])
+            two(Unit::Bytes, |it| it.resident),
+            two(Unit::Pieces, |it| it.mappings),
+        ]
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let ended = self.child.kill().and_then(|()| self.child.wait());
+        if let Err(error) = ended {
+            eprintln!("warning: `{}` does not end: {error}", self.name);
+        }
     }
 }
 

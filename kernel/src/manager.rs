@@ -92,8 +92,8 @@ pub(crate) enum Event {
     Closed(String),
     /// A generation was unmapped, or is kept.
     Ended(String, u64, Option<RetiredStatus>),
-    /// Something was recorded in the store.
-    Recorded,
+    /// Something was brought to its end that somebody may wait for.
+    Done,
 }
 
 /// What can be wanted of the manager; each is answered when everything has come to rest.
@@ -205,6 +205,7 @@ impl Manager {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = inbox.recv().await {
             self.handle(event).await;
+            self.settle_unsettled();
             self.replace_condemned().await;
             self.take_up_arrivals().await;
             self.reconcile();
@@ -242,7 +243,7 @@ impl Manager {
             Event::Stopped(name) => self.stopped(&name),
             Event::Closed(name) => self.closed(&name),
             Event::Ended(name, number, kept) => self.ended(name, number, kept),
-            Event::Recorded => {}
+            Event::Done => {}
         }
     }
 

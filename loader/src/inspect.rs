@@ -4,10 +4,13 @@
 //! Whether this host may run it is a second question, answered by [`Inspection::verdict`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::hash::ContentHash;
 use crate::manifest::Manifest;
-use crate::source::{self, FileRules};
+use crate::source::{self, Bytes, FileRules};
 
 mod content;
 mod elf;
@@ -39,6 +42,32 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// The rules that it was accepted under; they hold when it is read again.
     pub rules: FileRules,
+    /// Its bytes, until they are staged, where that is soon.
+    pub(crate) held: Held,
+}
+
+/// The bytes of a file, for the first who takes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held(Arc<Mutex<Option<Bytes>>>);
+
+impl Held {
+    pub(crate) fn take(&self) -> Option<Bytes> {
+        self.0.lock().take()
+    }
+}
+
+impl PartialEq for Held {
+    /// Whoever holds them, they are those of the same hash.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Inspection {
+    /// Lets go of the bytes: it is not staged soon.
+    pub fn put_aside(&self) {
+        drop(self.held.take());
+    }
 }
 
 /// Reads a file once, hashes it, and finds and checks its manifest.
@@ -49,6 +78,17 @@ pub struct Inspection {
 /// If the rules do not accept the file, it is not a library, it is damaged, it is not a plugin, or
 /// its manifest cannot be used.
 pub fn inspect(path: &Path, rules: FileRules) -> Result<Inspection, InspectError> {
+    let inspection = inspect_to_stage(path, rules)?;
+    inspection.put_aside();
+    Ok(inspection)
+}
+
+/// The same, and holds the bytes, so that [`StageDir::stage`](crate::StageDir::stage) writes them
+/// without reading the file again.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_to_stage(path: &Path, rules: FileRules) -> Result<Inspection, InspectError> {
     examine(path, rules).map_err(|fault| InspectError {
         path: path.to_owned(),
         fault,
@@ -66,6 +106,7 @@ fn examine(path: &Path, rules: FileRules) -> Result<Inspection, InspectFault> {
         machine,
         manifest,
         rules,
+        held: Held(Arc::new(Mutex::new(Some(bytes)))),
     })
 }
 

@@ -45,7 +45,10 @@ pub(crate) struct Shared {
     /// How often its code is entered otherwise than through the gate: to answer a question of
     /// [`Instance::control`], or to drop what it left unfinished.
     entered: AtomicUsize,
+    /// Somebody destroys it, or has.
     destroyed: AtomicBool,
+    /// That has ended.
+    is_gone: AtomicBool,
 }
 
 /// The plugin's own pointer.
@@ -135,6 +138,7 @@ impl Instance {
             instance: Pointer(instance),
             entered: AtomicUsize::new(0),
             destroyed: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
         };
         let this = Self(Arc::new(shared));
         this.0.bridge.attach(&this.0);
@@ -419,19 +423,20 @@ impl Instance {
     /// the host answer that the plugin is gone.
     ///
     /// False, and nothing done, while calls, deliveries or tasks are unfinished: the instance
-    /// then stays, since its code may still be running.
+    /// then stays, since its code may still be running. True also if it was destroyed before.
     pub fn destroy(self) -> bool {
         let shared = &self.0;
         shared.gate.end();
         shared.bridge.close();
         if self.is_busy() || shared.destroyed.swap(true, Ordering::SeqCst) {
-            return false;
+            return shared.is_gone.load(Ordering::SeqCst);
         }
         let generation = &shared.generation;
         generation.run(|| shared.functions.destroy()(shared.instance.0));
         if generation.dismiss() {
             generation.retire();
         }
+        shared.is_gone.store(true, Ordering::SeqCst);
         true
     }
 

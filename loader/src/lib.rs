@@ -46,7 +46,7 @@ pub use generation::Generation;
 pub use hash::{ContentHash, ContentHashError};
 pub use inspect::{
     Content, Format, HostFacts, InspectError, InspectFault, Inspection, Machine, Refusal, System,
-    inspect,
+    inspect, inspect_to_stage,
 };
 pub use instance::{CreateOptions, Instance, Snapshot, Started};
 pub use library::{LinkedRoot, OpenError, Opener};

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::path::Path;
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 use thiserror::Error;
 
 use crate::hash::ContentHash;
@@ -145,8 +145,11 @@ impl Bytes {
     fn with_room(size: u64) -> io::Result<Self> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         Ok(Self {
-            // One more, to see the end of the file.
-            pages: MmapMut::map_anon(size.saturating_add(1))?,
+            // One more, to see the end of the file. All of it will be used, so at once.
+            pages: MmapOptions::new()
+                .len(size.saturating_add(1))
+                .populate()
+                .map_anon()?,
             length: 0,
         })
     }

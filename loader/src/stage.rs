@@ -5,7 +5,7 @@
 //! Opening it is the job of `library`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -185,6 +185,13 @@ fn copy_verified(inspection: &Inspection, path: &Path) -> Result<(), StageError>
         copy: path.to_owned(),
         source,
     };
+    if let Some(bytes) = inspection.held.take() {
+        let mut copy = sys::create_private_file(path).map_err(fail)?;
+        return copy.write_all(&bytes).map_err(|error| {
+            remove_unfinished(path);
+            fail(error)
+        });
+    }
     let (source, _) =
         source::open(&inspection.path, inspection.rules).map_err(|source| StageError::Source {
             path: from(),
@@ -200,10 +207,14 @@ fn copy_verified(inspection: &Inspection, path: &Path) -> Result<(), StageError>
         },
         Err(error) => fail(error),
     };
+    remove_unfinished(path);
+    Err(outcome)
+}
+
+fn remove_unfinished(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         log::warn!("unfinished copy `{}` stays: {error}", path.display());
     }
-    Err(outcome)
 }
 
 /// Removes what belongs to a lock file, unless somebody holds it; answers whether it did.

@@ -198,13 +198,22 @@ impl Store {
 
     /// Lets a file go that was taken in for a plugin and will not be named.
     pub fn release(&self, plugin: &str, hash: ContentHash) {
-        let claim = (plugin.to_owned(), self.files.artifact(hash));
-        self.desk.lock().claims.remove(&claim);
+        self.unclaim(plugin, self.files.artifact(hash));
+    }
+
+    /// Lets a state go that was taken in for a plugin and will not be named.
+    pub fn release_state(&self, plugin: &str, saved: &SavedState) {
+        self.unclaim(plugin, self.files.state(saved.hash));
+    }
+
+    fn unclaim(&self, plugin: &str, path: PathBuf) {
+        self.desk.lock().claims.remove(&(plugin.to_owned(), path));
     }
 
     /// Takes in what a generation of a plugin saved at the time `at`, in nanoseconds since 1970.
     ///
-    /// A sweep leaves it until a [`Store::record`] for the plugin names it.
+    /// A sweep leaves it until a [`Store::record`] for the plugin names it, or
+    /// [`Store::release_state`].
     ///
     /// # Errors
     /// If it cannot be written to the store.

@@ -84,7 +84,9 @@ impl KeptCause {
                 "end the thread, or call `tidy_thread` on it before it parks"
             }
             Self::SignalHandler { .. } => "restore the signal's handler in the plugin's `stop`",
-            Self::Unseen { .. } => "use the functions of pthreads instead",
+            Self::Unseen { .. } => {
+                "do without it: threads and thread-locals of the standard library are seen"
+            }
             Self::NoDelete => "build the plugin without `-z nodelete`",
             Self::StillMapped => {
                 "look for C++ libraries with unique symbols, or for who else opened the library"

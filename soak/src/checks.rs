@@ -106,7 +106,9 @@ fn calls(evidence: &Evidence<'_>) -> [Check; 2] {
 }
 
 fn events(evidence: &Evidence<'_>) -> [Check; 3] {
-    let (mut all, mut lost, mut repeated) = (0, Vec::new(), Vec::new());
+    let all: u64 = evidence.published.as_flattened().iter().sum();
+    let events = format!("of {} events", grouped(all));
+    let (mut lost, mut doubled) = (Amiss::default(), Amiss::default());
     for (plugin, name) in PLUGINS.iter().enumerate() {
         for publisher in 0..PUBLISHERS {
             let seen = if plugin == COUNTING {
@@ -115,19 +117,37 @@ fn events(evidence: &Evidence<'_>) -> [Check; 3] {
                 evidence.heard.events[plugin][publisher]
             };
             let published = evidence.published[plugin][publisher];
-            all += published;
-            let missing = seen.missing + published.saturating_sub(seen.last);
-            let told = |count| format!("{count} of publisher {publisher} to `{name}`");
-            lost.extend((missing > 0).then(|| told(missing)));
-            repeated.extend((seen.repeated > 0).then(|| told(seen.repeated)));
+            let of = format!("of publisher {publisher} to `{name}`");
+            lost.note(seen.missing + published.saturating_sub(seen.last), &of);
+            doubled.note(seen.repeated, &of);
         }
     }
-    let events = format!("of {} events", grouped(all));
     [
         none("events refused", &events, &evidence.refused),
-        none("events lost", &events, &lost),
-        none("events doubled or out of order", &events, &repeated),
+        lost.check("events lost or late", &events),
+        doubled.check("events doubled or late", &events),
     ]
+}
+
+/// Events that are amiss.
+#[derive(Default)]
+struct Amiss {
+    count: u64,
+    of: Vec<String>,
+}
+
+impl Amiss {
+    fn note(&mut self, count: u64, of: &str) {
+        self.count += count;
+        self.of.extend((count > 0).then(|| format!("{count} {of}")));
+    }
+
+    fn check(self, what: &'static str, among: &str) -> Check {
+        Check {
+            found: format!("{} {among}", self.count),
+            ..none(what, among, &self.of)
+        }
+    }
 }
 
 fn handed_over(evidence: &Evidence<'_>) -> Check {

@@ -188,6 +188,18 @@ impl Course {
         Ok(Held::median(&looks))
     }
 
+    /// The generations that have ended and are still mapped, as the kernel says.
+    fn retired(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for plugin in self.kernel.plugins() {
+            told.extend(plugin.retired.iter().map(|it| {
+                let (number, causes) = (it.generation.number, it.causes.join(", "));
+                format!("generation {number} of `{}`: {causes}", plugin.name)
+            }));
+        }
+        told
+    }
+
     /// Whether only the generations that serve are there.
     fn are_unmapped(&self) -> Result<bool> {
         for plugin in 0..PLUGINS.len() {
@@ -220,9 +232,7 @@ impl Course {
         for (plugin, generation) in generations.iter_mut().enumerate() {
             *generation = self.generation(plugin)?;
         }
-        let retired = self.kernel.plugins();
-        let retired = retired.iter().flat_map(|it| &it.retired);
-        let retired = retired.map(|it| format!("{it:?}")).collect();
+        let retired = self.retired();
         let copies = memory::copies(&self.home.data())?;
         self.load.end().await?;
         self.tally.note(self.load.take_called());

@@ -21,6 +21,13 @@ const TIMES: [&str; 7] = ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms
 /// The horizontal axis: so many nines.
 const PARTS: [&str; 6] = ["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
 
+/// What a reload of each plugin is like.
+const KINDS: [&str; PLUGINS.len()] = [
+    "nobody waits",
+    "calls wait for its state",
+    "calls wait for its port",
+];
+
 const QUIET: &str = "#2a78b8";
 const AROUND: &str = "#d0662a";
 
@@ -52,7 +59,8 @@ pub(crate) fn draw(latency: &Latency) -> String {
     );
     for (number, (plugin, of)) in PLUGINS.iter().zip(latency).enumerate() {
         let left = LEFT + number as f64 * (FIELD.0 + GAP);
-        text(&mut svg, (left, TOP - 10.0), "title", "start", plugin);
+        let title = format!("{plugin}: {}", KINDS[number]);
+        text(&mut svg, (left, TOP - 10.0), "title", "start", &title);
         grid(&mut svg, left, number == 0);
         line(&mut svg, left, &of.quiet, QUIET);
         line(&mut svg, left, &of.around, AROUND);

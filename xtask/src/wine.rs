@@ -112,7 +112,11 @@ fn show(course: &Course, wine: &Wine, scene: &Utf8Path) -> Result<()> {
             println!("{line}");
         }
     })?;
-    ensure!(status.success(), "`{HOST}` failed: {status}");
+    ensure!(
+        status.success(),
+        "`{HOST}` failed, {status}, and was heard last with:\n{}",
+        heard.last().join("\n")
+    );
     let expected = course::expected(&builds);
     heard.compare(&expected)?;
     if course.is_long() {
@@ -120,10 +124,9 @@ fn show(course: &Course, wine: &Wine, scene: &Utf8Path) -> Result<()> {
             "{} lines, as they must be; the last ones:",
             heard.host.len()
         );
-        let last = heard.host.len().saturating_sub(3);
-        heard.host[last..]
-            .iter()
-            .for_each(|line| println!("host  {line}"));
+        for line in heard.last() {
+            println!("host  {line}");
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use octa_loader::{Change, Inspection, WatchOptions, Watcher};
 
 use super::{
     Event, Manager,
-    record::{Doing, Record, Settled, Wanted},
+    record::{Record, Settled, Source, Wanted},
     replace::{Successor, Wish, nothing},
     scan::{Rejection, accept},
 };
@@ -87,7 +87,10 @@ impl Manager {
             return self.conflict(&file, found);
         }
         record.file = Some(found.path.clone());
-        record.is_removed = false;
+        if std::mem::take(&mut record.is_removed) && record.settled.enabled {
+            // It was on its way out only because its file was gone.
+            record.want(Wanted::Started);
+        }
         let is_serving = record.state == State::Started && record.busy.is_none();
         if is_serving && record.source.hash() == Some(found.hash) {
             record.waiting.clear();
@@ -124,6 +127,7 @@ impl Manager {
             _ => {
                 log::info!("the file of plugin `{name}` is gone: it is unloaded");
                 record.arrived = None;
+                record.pending = None;
                 record.is_removed = true;
                 record.want(Wanted::Unloaded);
             }
@@ -144,7 +148,7 @@ impl Manager {
                 continue;
             };
             let is_started = record.state == State::Started;
-            if record.live.is_some() && !is_started {
+            if record.live.is_some() && (!is_started || record.wanted != Wanted::Started) {
                 // Closed first: see `reconcile`.
                 continue;
             }
@@ -214,10 +218,27 @@ impl Manager {
             // With another configuration, it is tried again.
             record.problems.clear();
         }
-        if record.busy == Some(Doing::Reloading) {
-            log::warn!(
-                "plugin `{name}` was being reloaded: its new configuration holds from the next reload on"
-            );
+        if record.busy.is_some() {
+            record.is_unsettled = true;
+        } else if record.live.is_some()
+            && record.arrived.is_none()
+            && let Source::File(found) = &record.source
+        {
+            // Made anew, with these settings, when it is started.
+            record.arrived = Some(found.clone());
+        }
+    }
+
+    /// Settles those again whose configuration changed while something was being done with them.
+    pub(super) fn settle_unsettled(&mut self) {
+        let mut names = Vec::new();
+        for (name, record) in &mut self.records {
+            if record.busy.is_none() && std::mem::take(&mut record.is_unsettled) {
+                names.push(name.clone());
+            }
+        }
+        for name in names {
+            self.settle_again(&name);
         }
     }
 

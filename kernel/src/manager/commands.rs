@@ -41,7 +41,9 @@ impl Manager {
         self.watch();
         let scanned = self.scan().await;
         if scanned.is_err() {
-            self.watcher = None;
+            if !self.is_running {
+                self.watcher = None;
+            }
             return scanned;
         }
         self.is_running = true;

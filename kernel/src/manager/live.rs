@@ -154,9 +154,10 @@ impl Live {
 
     /// Offers its capabilities again, without counting how they do.
     pub(super) fn end_probation(&self, core: &Core, doors: &Doors) {
-        let health = self.serving.lock().as_ref().map(|it| it.health.clone());
-        if let Some(health) = health {
-            self.offer(core, doors, &health, None);
+        // Locked meanwhile: who replaces it takes this first, and offers the other one after that.
+        let serving = self.serving.lock();
+        if let Some(serving) = &*serving {
+            self.offer(core, doors, &serving.health, None);
         }
     }
 

@@ -129,7 +129,7 @@ impl Core {
         let staged = stage
             .copies
             .stage(inspection)
-            .map_err(|error| Problem::from_error("rejected", &error, error.hint()))?;
+            .map_err(|error| Problem::from_error("unavailable", &error, error.hint()))?;
         let kept = self
             .store
             .as_ref()
@@ -182,7 +182,7 @@ impl Core {
             live.name(),
             live.manifest.version
         );
-        Err(Problem::new("unavailable", message, None))
+        Err(Problem::new("failed", message, None))
     }
 
     pub(super) async fn save(&self, live: &Live) -> Result<Snapshot, Problem> {
@@ -245,7 +245,7 @@ impl Core {
     }
 
     /// Ends what is unfinished; on a thread to spare, since it runs author's drops.
-    async fn interrupt(&self, instance: &Instance) {
+    pub(super) async fn interrupt(&self, instance: &Instance) {
         let ending = instance.clone();
         let ended = self
             .within(self.stop_deadline(), "a drop", move || {

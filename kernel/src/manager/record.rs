@@ -46,6 +46,8 @@ pub(super) struct Record {
     pub(super) pending: Option<Box<Inspection>>,
     /// The generation that failed in its first seconds, and how.
     pub(super) condemned: Option<(u64, Problem)>,
+    /// Its settings have changed while something was being done with it.
+    pub(super) is_unsettled: bool,
     /// Its file is gone: so is the plugin, when it is unloaded.
     pub(super) is_removed: bool,
     /// Who asked for the reload that is under way.
@@ -124,6 +126,7 @@ impl Record {
             arrived: None,
             pending: None,
             condemned: None,
+            is_unsettled: false,
             is_removed: false,
             asked: None,
         }

@@ -81,13 +81,18 @@ struct Failure {
     problem: Problem,
     /// Whether the new one is to blame, and would fail again.
     is_its_own: bool,
+    /// Whether it came after the point where an exclusive old one is stopped.
+    is_after_stop: bool,
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
+        // A full disk and the like say nothing of a build.
+        let is_its_own = !matches!(&*problem.kind, "unavailable" | "internal");
         Self {
             problem,
-            is_its_own: true,
+            is_its_own,
+            is_after_stop: true,
         }
     }
 }
@@ -97,6 +102,7 @@ fn of_old(problem: Problem) -> Failure {
     Failure {
         problem,
         is_its_own: false,
+        is_after_stop: false,
     }
 }
 
@@ -123,7 +129,7 @@ impl Transaction {
             (Ok(new), ReloadKind::Overlap) => self.overlap(new).await,
             (Ok(new), _) => match self.hand_over(new).await {
                 Ok(ready) => Ok(ready),
-                Err(failure) => match self.go_back().await {
+                Err(failure) => match self.go_back(failure.is_after_stop).await {
                     Ok(()) => Err(failure),
                     Err(second) => return Conclusion::Lost(both(failure.problem, &second)),
                 },
@@ -217,7 +223,8 @@ impl Transaction {
         }
         let carried = self.restore(new, saved.as_ref()).await?;
         self.prove(new).await?;
-        Ok((carried, saved.map(|(_, snapshot)| snapshot)))
+        let of_old = saved.filter(|(source, _)| *source == StateSource::Current);
+        Ok((carried, of_old.map(|(_, snapshot)| snapshot)))
     }
 
     fn expect_drained(&self) -> Result<(), Problem> {
@@ -335,8 +342,13 @@ impl Transaction {
     fn retire_old(&self, leaving: Leaving) {
         let (core, old) = (self.core.clone(), self.old.clone());
         let is_stopped = self.kind == ReloadKind::Exclusive;
+        let is_handed_over = self.kind == ReloadKind::Handover;
         let ending = Ending::begin(&core);
         self.core.commons.runtime.spawn(async move {
+            if is_handed_over {
+                // Its tasks stand still since it was saved; what they did now, they would do twice.
+                core.interrupt(&old.instance).await;
+            }
             if !is_stopped {
                 core.finish(&old, &leaving).await;
             }
@@ -360,10 +372,10 @@ impl Transaction {
     }
 
     /// The old generation serves again.
-    async fn go_back(&self) -> Result<(), Problem> {
+    async fn go_back(&self, is_stopped: bool) -> Result<(), Problem> {
         self.old.facilities.thaw();
         let mut started = Ok(());
-        if self.kind == ReloadKind::Exclusive {
+        if self.kind == ReloadKind::Exclusive && is_stopped {
             started = self.core.start(&self.old).await;
         }
         if started.is_ok() {

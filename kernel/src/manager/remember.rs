@@ -7,7 +7,7 @@ use octa_loader::{ContentHash, Inspection, Served, Snapshot, Standing, Store, St
 
 use tokio::sync::oneshot;
 
-use super::{Core, Event, Manager, Recorded, live::Live, record::Source, retire::Ending};
+use super::{Core, Manager, Recorded, live::Live, record::Source, retire::Ending};
 use crate::{reload::nanos, status::Problem};
 
 impl Core {
@@ -22,7 +22,8 @@ impl Core {
                 return Ok(());
             };
             let saved = saved.map(|snapshot| store.save_state(name, &snapshot, at));
-            let mut standing = standing(store, name);
+            let saved = saved.transpose()?;
+            let mut standing = standing_to_change(store, name)?;
             let is_there = inspection.path.parent() == directory.as_deref();
             let file = inspection.path.file_name().filter(|_| is_there);
             if let Some(file) = file.and_then(|file| file.to_str()) {
@@ -35,7 +36,12 @@ impl Core {
                 since: status.since,
                 state: None,
             };
-            standing.serve(served, saved.transpose()?);
+            standing.serve(served, saved.clone());
+            // The same content again has no state of its own to go back to.
+            let named = standing.previous.as_ref().and_then(|it| it.state.as_ref());
+            if let Some(saved) = saved.as_ref().filter(|saved| named != Some(saved)) {
+                store.release_state(name, saved);
+            }
             store.record(name, &standing)?;
             store.sweep().map(drop)
         })
@@ -46,7 +52,7 @@ impl Core {
         let at = nanos(self.commons.clock.wall());
         let why = why.to_owned();
         self.in_store(name.to_owned(), move |store, name| {
-            let mut standing = standing(store, name);
+            let mut standing = standing_to_change(store, name)?;
             standing.refuse(octa_loader::Refused { hash, why, at });
             store.release(name, hash);
             store.record(name, &standing)
@@ -70,9 +76,7 @@ impl Core {
                     super::with_hint(&problem)
                 );
             }
-            // Before it is told: who hears of it looks at the count.
             drop(ending);
-            drop(core.events.send(Event::Recorded));
             // Nobody has to wait for it.
             let _ = tell.send(());
         };
@@ -124,6 +128,14 @@ impl Core {
                 .and_then(|hash| store.artifact(hash).ok().flatten())
         });
         read.await.ok().flatten()
+    }
+}
+
+/// The standing that is about to be replaced: one that cannot be read now is not lost.
+fn standing_to_change(store: &Store, name: &str) -> Result<Standing, StoreError> {
+    match store.standing(name) {
+        Err(StoreError::CorruptStanding { .. }) => Ok(Standing::default()),
+        other => other,
     }
 }
 

@@ -134,7 +134,9 @@ impl Manager {
         record.busy = Some(Doing::Reloading);
         record.asked = waiter;
         record.pending = None;
-        let probation = Probation::new(old.instance.name());
+        // What comes back has nobody to give way to, and the same content only itself.
+        let is_new = successor.because.is_none() && old.hash() != successor.source.hash();
+        let probation = is_new.then(|| Probation::new(old.instance.name()));
         let transaction = Transaction {
             core: self.core.clone(),
             old,
@@ -149,7 +151,7 @@ impl Manager {
             number: record.next_number(),
             doors: record.doors.clone(),
             publisher: self.publisher.clone(),
-            probation: Some(probation),
+            probation,
             began: self.core.commons.clock.monotonic(),
             because: successor.because,
         };
@@ -166,6 +168,7 @@ impl Manager {
             && let Source::File(found) = source
             && record.source.hash() != Some(found.hash)
         {
+            found.put_aside();
             record.pending = Some(found);
         }
     }
@@ -202,7 +205,8 @@ impl Manager {
     /// What keeps a reload from being tried at all.
     pub(super) fn in_the_way(&self, name: &str, successor: &Successor) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.not_now(name).into_iter().collect();
-        problems.extend(self.too_many_kept());
+        // A way back is worth one more.
+        problems.extend(self.too_many_kept().filter(|_| successor.because.is_none()));
         problems.extend(successor.settled.held.iter().cloned());
         let manifest = self.manifest_of(name);
         problems.extend(manifest.and_then(|manifest| unreadable(&manifest, successor)));

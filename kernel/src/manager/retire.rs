@@ -119,6 +119,8 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.0.endings.fetch_sub(1, Ordering::SeqCst);
+        // Who waits for the last one looks at the count when something happens.
+        drop(self.0.events.send(Event::Done));
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use octa_loader::{
     DiscoverError, HostFacts, InspectError, Inspection, Manifest, Placement, Refusal, discover,
-    inspect,
+    inspect_to_stage,
 };
 use thiserror::Error;
 
@@ -302,7 +302,7 @@ fn scan_files(core: &Core) -> Result<Scanned, DiscoverError> {
 }
 
 fn find(path: &Path, core: &Core) -> Found {
-    let result = accept(path, core);
+    let result = accept(path, core).inspect(Inspection::put_aside);
     let before = core.store.as_deref().and_then(|store| {
         let (plugin, content) = match &result {
             Ok(found) => (found.manifest.name.clone(), Some(found.hash)),
@@ -328,7 +328,7 @@ pub(super) fn accept(path: &Path, core: &Core) -> Result<Inspection, Rejection> 
             Rejection::Problem(problem)
         }
     };
-    let inspection = inspect(path, core.rules).map_err(rejected)?;
+    let inspection = inspect_to_stage(path, core.rules).map_err(rejected)?;
     let verdict = inspection.verdict(&HostFacts::in_process(octa_loader::ABI_MAJOR));
     verdict.map_err(|refusal| {
         let problem = Problem::from_error("rejected", &refusal, refusal.hint());

@@ -264,6 +264,10 @@ fn what_is_released_is_swept() {
     assert_eq!(swept, 0, "another generation may be about to be named");
     store.release(ECHO, inspection.hash);
     assert_eq!(store.sweep().expect("a sweep"), 1);
+    let saved = store.save_state(ECHO, &snapshot(b"7"), 1).expect("saved");
+    assert_eq!(store.sweep().expect("a sweep"), 0);
+    store.release_state(ECHO, &saved);
+    assert_eq!(store.sweep().expect("a sweep"), 1);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn fails_in_start() {
 fn is_unwell() {
     check(
         "reload-unwell",
-        "unavailable: plugin `counter` 1.2.0 does not pass its probe: its health is 0",
+        "failed: plugin `counter` 1.2.0 does not pass its probe: its health is 0",
     );
 }
 

@@ -111,6 +111,11 @@ impl Heard {
         Some(format!("wine  {word} `{file}`"))
     }
 
+    /// The last lines of the host.
+    pub(super) fn last(&self) -> &[String] {
+        &self.host[self.host.len().saturating_sub(3)..]
+    }
+
     /// Tells the first difference from what must be heard.
     pub(super) fn compare(&self, expected: &Self) -> Result<()> {
         for (who, heard, expected) in [

@@ -1,6 +1,6 @@
 //! The code of one library, from before its opening until it is unmapped.
 
-use std::{fs, mem::ManuallyDrop, path::Path, process, sync::LazyLock};
+use std::{fs, io, mem::ManuallyDrop, path::Path, process, sync::LazyLock};
 
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use parking_lot::Mutex;
@@ -195,6 +195,14 @@ fn load(path: &Path) -> Result<Library, libloading::Error> {
     unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) }
 }
 
+/// Whether there is no thread of this number, for sure.
+fn has_ended(number: i32) -> bool {
+    let process = process::id();
+    // SAFETY: signal 0 is sent to nobody; it is only looked for whom.
+    let code = unsafe { libc::syscall(libc::SYS_tgkill, process, number, 0) };
+    code != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
+}
+
 /// The names of the threads that have something to destroy. Those that ended without doing so
 /// are forgotten: what they had is lost.
 fn names_of(pending: &Pending) -> Vec<String> {
@@ -202,11 +210,12 @@ fn names_of(pending: &Pending) -> Vec<String> {
         if number.cast_unsigned() == process::id() {
             return Some("main".to_owned());
         }
-        let Ok(name) = fs::read_to_string(format!("/proc/self/task/{number}/comm")) else {
+        if has_ended(*number) {
             table::with(|table| table.forget_thread(*number));
             return None;
-        };
-        Some(name.trim_end().to_owned())
+        }
+        let name = fs::read_to_string(format!("/proc/self/task/{number}/comm"));
+        Some(name.map_or_else(|_| number.to_string(), |name| name.trim_end().to_owned()))
     };
     pending.leavings.iter().filter_map(name).collect()
 }

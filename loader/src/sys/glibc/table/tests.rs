@@ -1,3 +1,5 @@
+//! The table by itself: whose is what, and what stands in the way of closing.
+
 use libc::c_void;
 
 use super::*;
