@@ -145,6 +145,8 @@ pub(crate) struct Manager {
     rejected: Vec<RejectedFile>,
     /// Generations that have ended and are still mapped, by plugin.
     retired: Vec<(String, RetiredStatus)>,
+    /// How many generations there were of plugins whose files are gone.
+    numbers: BTreeMap<String, u64>,
     /// Who is told when everything has come to rest.
     waiting: Vec<Waiting>,
     /// While the plugins are to run.
@@ -193,6 +195,7 @@ impl Manager {
             records: BTreeMap::new(),
             rejected: Vec::new(),
             retired: Vec::new(),
+            numbers: BTreeMap::new(),
             waiting: Vec::new(),
             watcher: None,
             is_running: false,

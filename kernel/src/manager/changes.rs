@@ -53,7 +53,7 @@ impl Manager {
     /// Looks at a file again that was incomplete: nothing has changed in it since, or that would
     /// have been told.
     pub(super) async fn look_again(&mut self, path: PathBuf) {
-        if self.is_running {
+        if self.is_running && path.exists() {
             self.look_at(path, false).await;
         }
     }
@@ -169,6 +169,11 @@ impl Manager {
     pub(super) fn remove_gone(&mut self) {
         let is_gone =
             |record: &Record| record.is_removed && record.live.is_none() && record.busy.is_none();
+        for (name, record) in &self.records {
+            if is_gone(record) {
+                self.numbers.insert(name.clone(), record.generations);
+            }
+        }
         self.records.retain(|_, record| !is_gone(record));
     }
 

@@ -99,13 +99,14 @@ impl Core {
             (made, ended)
         });
         let (made, ended) = created.await.inspect_err(|_| {
+            facilities.end();
             // Until it does, and is brought to its end there.
             drop(
                 self.events
                     .send(Event::Ended(name.clone(), number, Some(kept))),
             );
         })?;
-        let instance = made?;
+        let instance = made.inspect_err(|_| facilities.end())?;
         ended.forget();
         let now = self.commons.clock.wall();
         Ok(Arc::new(Live::new(

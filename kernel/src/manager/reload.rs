@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use octa_loader::Snapshot;
+use octa_loader::{ContentHash, Snapshot};
 
 use super::{
     Core, Recorded,
@@ -68,6 +68,8 @@ pub(crate) enum Conclusion {
     Stayed {
         /// The version of the one that does not.
         version: String,
+        /// Its content.
+        hash: Option<ContentHash>,
         problem: Problem,
         /// Ready when a restart would know of it.
         recorded: Recorded,
@@ -366,6 +368,7 @@ impl Transaction {
         let recorded = refused.map(|hash| self.core.refuse(name, hash, &problem.message));
         Conclusion::Stayed {
             version: self.new.manifest.version.to_string(),
+            hash,
             problem,
             recorded: recorded.unwrap_or_else(nothing),
         }

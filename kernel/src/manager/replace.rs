@@ -323,9 +323,15 @@ impl Manager {
             }
             Conclusion::Stayed {
                 version,
+                hash,
                 problem,
                 recorded,
-            } => self.stay(name, &version, problem, (waiter, recorded)),
+            } => {
+                // The watcher may have seen the same file.
+                let is_same = |found: &mut Box<Inspection>| Some(found.hash) == hash;
+                drop(record.arrived.take_if(is_same));
+                self.stay(name, &version, problem, (waiter, recorded));
+            }
             Conclusion::Lost(problem) => {
                 record.doors.close(&self.publisher);
                 self.core.commons.services.unregister(name);

@@ -159,6 +159,7 @@ impl Manager {
         let mut record = Record::new(source, manifest, settled);
         record.file = file;
         record.since = self.core.commons.clock.wall();
+        record.generations = self.numbers.get(&name).copied().unwrap_or_default();
         if let Some(known) = self.records.remove(&name) {
             let is_same = known.source.hash() == record.source.hash();
             record.state = known.state;
