@@ -26,7 +26,7 @@ pub(crate) struct Times(Histogram<u64>);
 impl Default for Times {
     fn default() -> Self {
         let minute = 60_000_000_000;
-        let mut histogram = Histogram::new_with_bounds(100, minute, 2).expect("bounds in order");
+        let mut histogram = Histogram::new_with_bounds(1, minute, 2).expect("bounds in order");
         // Each page is touched now, so that later ones do not look like a leak.
         histogram.saturating_record(minute);
         histogram.reset();

@@ -26,9 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The well-behaved plugin that is in every home and must run on.
 pub(crate) const NEIGHBOUR: &str = "neighbour";
 
-/// Runs a scenario.
+/// Runs a scenario. What all need is built before, since that takes its time.
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
     logs::install();
+    fixtures::library(NEIGHBOUR);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
