@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use octa_loader::{ContentHash, Inspection, Served, Snapshot, Standing, Store, StoreError};
-
 use tokio::sync::oneshot;
 
 use super::{Core, Manager, Recorded, live::Live, record::Source, retire::Ending};
