@@ -36,6 +36,10 @@ pub(crate) enum Command {
     /// Shows the plugins, and the files that are none
     #[command(after_help = "Example: octa list")]
     List,
+    /// Explains why a plugin is where it is, as a tree of causes
+    #[command(after_help = "Examples:\n  octa why lamp\n  octa why liblamp.so\n  \
+        octa why devices.turn_on")]
+    Why(Why),
     /// Shows what can be called
     #[command(after_help = "Example: octa capabilities --json")]
     Capabilities,
@@ -114,6 +118,12 @@ pub(crate) struct Run {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plugin {
     /// The plugin, as `octa list` shows it
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Why {
+    /// The plugin, a rejected file, or a capability
     pub(crate) name: String,
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod input;
+mod why;
 
 use hyper::Method;
 use tokio::runtime;
@@ -63,6 +64,7 @@ fn question(command: &Command) -> Result<Ask, Failure> {
         Command::Start(plugin) => act(&plugin.name, "start"),
         Command::Stop(plugin) => act(&plugin.name, "stop"),
         Command::Unload(plugin) => act(&plugin.name, "unload"),
+        Command::Why(typed) => Ok(Ask::get(&["plugins", &typed.name, "why"])),
         Command::Tail(typed) => Ok(Ask::get(&["tail", &typed.pattern])),
         Command::Call(typed) => Ok(Ask {
             headers: headers(typed),

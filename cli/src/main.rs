@@ -36,6 +36,10 @@ use failure::Failure;
 use world::World;
 
 fn main() -> ExitCode {
+    if let Some(code) = octa_worker::entry() {
+        // It was started to carry a plugin.
+        return code;
+    }
     let args = Args::parse();
     let outcome = act(&args, World::real());
     exit::leave(outcome, args.json)

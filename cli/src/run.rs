@@ -22,7 +22,7 @@ use crate::logging;
 use crate::meeting::Meeting;
 use crate::server;
 use crate::signals::Signals;
-use crate::world::World;
+use crate::world::{self, World};
 
 /// How long answers under way may take to leave after everything has stopped.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -94,7 +94,15 @@ impl Host {
     ) -> Result<(), Failure> {
         let Self { plan, style, .. } = self;
         let meeting = Meeting::of(&world);
-        let builder = Kernel::builder()
+        let mut builder = Kernel::builder();
+        match world::worker() {
+            Ok(program) => builder = builder.worker(program),
+            Err(error) => {
+                log::warn!(target: "octa", "no plugin can run in a process of its own: {error}")
+            }
+        }
+        let builder = builder
+            .worker_environment(world.worker_environment())
             .plugins(&plan.plugins)
             .data(&plan.data)
             .config(plan.config)

@@ -72,6 +72,31 @@ impl World {
         self.variable("RUST_LOG")?.to_str()
     }
 
+    /// What plugins in processes of their own get of the environment: what programs need to find
+    /// their way, and no secrets.
+    pub(crate) fn worker_environment(&self) -> Vec<(OsString, OsString)> {
+        const NAMES: [&str; 7] = [
+            "GLIBC_TUNABLES",
+            "LANG",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "RUST_BACKTRACE",
+            "TMPDIR",
+            "TZ",
+        ];
+        let is_harmless = |name: &OsString| {
+            let name = name.to_str().unwrap_or_default();
+            NAMES.contains(&name) || name.starts_with("LC_")
+        };
+        let variables = self.variables.iter();
+        let harmless = variables.filter(|(name, _)| is_harmless(name));
+        let mut harmless: Vec<_> = harmless
+            .map(|(name, it)| (name.clone(), it.clone()))
+            .collect();
+        harmless.sort();
+        harmless
+    }
+
     /// Reads the secrets that a configuration names; relative files lie beside it.
     pub(crate) fn secrets(self, config: Option<&Path>) -> WorldSecrets {
         let beside = config.and_then(Path::parent).map(Path::to_owned);
@@ -80,6 +105,15 @@ impl World {
             beside: beside.unwrap_or_default(),
         }
     }
+}
+
+/// The program that carries plugins in processes of their own: the one that lies beside this one,
+/// or this one itself.
+pub(crate) fn worker() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let name = format!("octa-worker{}", std::env::consts::EXE_SUFFIX);
+    let beside = program.with_file_name(name);
+    Ok(if beside.is_file() { beside } else { program })
 }
 
 /// The id of the user who runs this program.
@@ -137,6 +171,14 @@ mod tests {
             Some("/home/ada/.local/share".into())
         );
         assert_eq!(data(&[]), None);
+    }
+
+    #[test]
+    fn workers_learn_no_secrets() {
+        let path = Path::new("/bin");
+        let world = World::of(&[("PATH", path), ("LC_TIME", path), ("OCTA_TOKEN", path)]);
+        let names = world.worker_environment().into_iter().map(|(name, _)| name);
+        assert_eq!(names.collect::<Vec<_>>(), ["LC_TIME", "PATH"]);
     }
 
     #[test]

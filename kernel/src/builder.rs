@@ -1,6 +1,7 @@
 //! Puts a kernel together.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicUsize},
@@ -21,7 +22,7 @@ use crate::{
     facilities::Commons,
     kernel::{Running, RuntimeOwner},
     linked::Linked,
-    manager::{Core, Manager},
+    manager::{Core, Manager, Workers},
     pool::{Keep, Pool},
     services::Services,
     spare::Spare,
@@ -46,6 +47,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     rules: FileRules,
     log_level: log::LevelFilter,
+    workers: Workers,
 }
 
 /// Why no kernel could be made.
@@ -102,6 +104,7 @@ impl Builder {
             clock: None,
             rules: FileRules::default(),
             log_level: log::LevelFilter::Info,
+            workers: Workers::default(),
         }
     }
 
@@ -169,6 +172,25 @@ impl Builder {
         self
     }
 
+    /// The program that carries plugins in processes of their own, unless the configuration names
+    /// another: `octa-worker`, or a program that calls the entry function of the package
+    /// `octa-worker` first of all.
+    #[must_use]
+    pub fn worker(mut self, program: impl Into<PathBuf>) -> Self {
+        self.workers.program = Some(program.into());
+        self
+    }
+
+    /// The environment of those processes: nothing by default.
+    #[must_use]
+    pub fn worker_environment(
+        mut self,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
+        self.workers.environment = variables.into_iter().collect();
+        self
+    }
+
     /// Puts the kernel together. No plugin is looked at yet.
     ///
     /// # Errors
@@ -218,6 +240,8 @@ impl Builder {
             linked: self.linked,
             rules: self.rules,
             opener: Opener::default(),
+            workers: self.workers,
+            suspects: Arc::default(),
             stage,
             store,
             log_level: self.log_level,

@@ -4,6 +4,8 @@
 //! Reading the file and the environment is the face's business; the text and a [`Secrets`] reader
 //! come in.
 
+mod bytes;
+mod containment;
 mod document;
 mod duration;
 mod path;
@@ -11,6 +13,7 @@ mod place;
 mod schema_check;
 mod schema_words;
 mod section;
+mod supervision;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,9 +24,12 @@ use octa_loader::{NameKind, Pattern};
 use document::{Document, Node, Table};
 use path::Path;
 
+pub use containment::Containment;
+pub use octa_loader::{Limits, Placement, Sandbox};
 pub use place::Place;
 pub use schema_check::{Mismatch, check_schema};
 pub use section::{NoSecrets, Secrets, Section, Settings, SettingsError};
+pub use supervision::{Restart, RestartPolicy};
 
 /// Everything that `octa.toml` can say; what it leaves out has its default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,6 +60,13 @@ pub struct KernelConfig {
     /// How many generations may stay mapped after their end, because they cannot be shown to be
     /// free, before there are no more reloads.
     pub kept_generations: usize,
+    /// How long a handler may block its thread before its plugin is given up.
+    pub stuck_after: Duration,
+    /// The program that carries plugins in processes of their own; `None` for where the kernel's
+    /// embedder says it is.
+    pub worker: Option<PathBuf>,
+    /// Whether content that was never opened before is opened in a process to throw away first.
+    pub vet: bool,
 }
 
 /// What becomes of a plugin whose file is removed while it runs.
@@ -92,6 +105,10 @@ pub struct PluginConfig {
     pub enabled: bool,
     /// What it may reach beyond its own namespace.
     pub allow: Allow,
+    /// What becomes of it when it breaks down.
+    pub restart: Restart,
+    /// Where it lives, and what it is kept from there.
+    pub containment: Containment,
     /// Its own section, still to be settled against its schema.
     pub config: Section,
 }
@@ -123,6 +140,9 @@ impl Default for KernelConfig {
             watch: true,
             removed: Removed::Stop,
             kept_generations: 32,
+            stuck_after: Duration::from_secs(30),
+            worker: None,
+            vet: false,
         }
     }
 }
@@ -141,6 +161,8 @@ impl Default for PluginConfig {
         PluginConfig {
             enabled: true,
             allow: Allow::default(),
+            restart: Restart::default(),
+            containment: Containment::default(),
             config: Section::default(),
         }
     }
@@ -203,6 +225,18 @@ impl Config {
         })
     }
 
+    /// A plugin of the same group as this one whose process would have to be another.
+    pub(crate) fn group_member_unlike(&self, name: &str) -> Option<&str> {
+        let own = &self.plugins.get(name)?.containment;
+        let group = own.group.as_ref()?;
+        let unlike = |other: &Containment| {
+            other.group.as_ref() == Some(group)
+                && (&other.limits, &other.sandbox) != (&own.limits, &own.sandbox)
+        };
+        let mut others = self.plugins.iter();
+        others.find_map(|(other, it)| unlike(&it.containment).then_some(other.as_str()))
+    }
+
     /// What is said of a plugin, or the defaults if it is not mentioned.
     pub fn plugin(&self, name: &str) -> PluginConfig {
         self.plugins.get(name).cloned().unwrap_or_default()
@@ -226,6 +260,9 @@ fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
         "watch",
         "removed",
         "kept_generations",
+        "stuck_after",
+        "worker",
+        "vet",
     ])?;
     let default = KernelConfig::default();
     let duration = |key, default| table.get(key).map_or(Ok(default), |node| node.duration());
@@ -242,7 +279,14 @@ fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
         })?,
         kept_generations: table
             .get("kept_generations")
-            .map_or(Ok(default.kept_generations), |node| node.count())?,
+            .map_or(Ok(default.kept_generations), |node| {
+                node.whole("a whole number, zero or more")
+            })?,
+        stuck_after: duration("stuck_after", default.stuck_after)?,
+        worker: table.get("worker").map(|node| node.file()).transpose()?,
+        vet: table
+            .get("vet")
+            .map_or(Ok(default.vet), |node| node.boolean())?,
     })
 }
 
@@ -257,9 +301,7 @@ fn storage(node: Node<'_>) -> Result<StorageConfig, ConfigError> {
         ])?;
     }
     if let Some(node) = table.get("path") {
-        let expected = "the path of a file";
-        let path = Some(node.text(expected)?).filter(|path| !path.is_empty());
-        storage.path = path.ok_or_else(|| node.mismatch(expected))?.into();
+        storage.path = node.file()?;
     }
     Ok(storage)
 }
@@ -278,12 +320,15 @@ fn plugins(node: Node<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigError
 
 fn plugin(node: Node<'_>) -> Result<PluginConfig, ConfigError> {
     let table = node.table()?;
-    table.only(&["enabled", "allow", "config"])?;
+    let own = ["enabled", "allow", "restart", "config"];
+    table.only(&[&own[..], &containment::KEYS].concat())?;
     Ok(PluginConfig {
         enabled: table
             .get("enabled")
             .map_or(Ok(true), |node| node.boolean())?,
         allow: read(table.get("allow"), allow)?,
+        restart: read(table.get("restart"), supervision::restart)?,
+        containment: containment::containment(&table)?,
         config: read(table.get("config"), |node| node.section())?,
     })
 }

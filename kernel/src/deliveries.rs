@@ -12,6 +12,7 @@ use octa_plugin_api::{Error, ErrorKind, block_on};
 
 use crate::{
     bus::{Held, Publisher},
+    fate::Fate,
     services::Probation,
     spare::Spare,
 };
@@ -54,11 +55,13 @@ pub(crate) struct Deliveries {
     pub(crate) spare: Spare,
     /// Where it is noted how deliveries end, in a generation's first seconds.
     pub(crate) probation: Option<Arc<Probation>>,
+    /// Where it is noted what was in hand when its process died.
+    pub(crate) fate: Fate,
 }
 
 impl Deliveries {
     /// Delivers a batch: how the event after those that `handled` counts failed, or that they
-    /// were all handled. `None` if the instance lets nothing in.
+    /// were all handled. `None` if the instance lets nothing in, or is dead.
     async fn deliver(
         &self,
         letters: Vec<Held>,
@@ -69,7 +72,11 @@ impl Deliveries {
         } else {
             finish(begin(&self.instance, self.handler, letters, handled).await).await?
         };
-        Some(outcome.result.map(drop))
+        let refused = |error: &Error| self.fate.has_refused(error);
+        match outcome.result {
+            Err(error) if refused(&error) => None,
+            result => Some(result.map(drop)),
+        }
     }
 
     /// Delivers to a handler that may block, on a thread to spare.

@@ -30,6 +30,7 @@ use crate::{
     state::State,
     status::{PluginStatus, Problem, RejectedFile},
     storage::Storage,
+    why::{Scene, Why, explain},
 };
 
 /// A plugin kernel. Clones are the same kernel; it ends with [`stop`](Self::stop), or hard when
@@ -123,6 +124,12 @@ impl Kernel {
             publisher,
             ids: Ids::new(),
         }))
+    }
+
+    /// Tells the manager what those tell it who watch over plugins.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, event: Event) {
+        drop(self.0.running.events.send(event));
     }
 
     fn commons(&self) -> &Commons {
@@ -283,6 +290,19 @@ impl Kernel {
     pub fn plugins(&self) -> Vec<PluginStatus> {
         let view = self.0.running.view.load();
         view.plugins.iter().map(Seen::status).collect()
+    }
+
+    /// Explains why a plugin is where it is, as a tree of causes. Also explained are a rejected
+    /// file, by its path, its name or the name of the plugin that it would have been, and a
+    /// capability, by those who offer it.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is called so; names the nearest known.
+    pub fn why(&self, plugin: &str) -> Result<Why, Problem> {
+        let view = self.0.running.view.load();
+        let scene = Scene::new(view.plugins.iter().map(Seen::facts), view.rejected.clone());
+        explain(&scene, plugin)
     }
 
     /// The files of the plugin directory that are no plugins, or none that can run here.

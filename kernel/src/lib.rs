@@ -23,6 +23,7 @@
 mod builder;
 mod deliveries;
 mod facilities;
+mod fate;
 mod ids;
 mod kernel;
 mod linked;
@@ -33,6 +34,7 @@ mod reload;
 mod services;
 mod spare;
 mod status;
+mod why;
 
 pub mod authorize;
 pub mod bus;
@@ -54,4 +56,8 @@ pub use reload::{
     Applied, GenerationStatus, ReloadKind, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions,
     StateCarried, StateSource,
 };
-pub use status::{Ledger, PluginStatus, Problem, RejectedFile, SubscriptionStatus};
+pub use status::{
+    Blame, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
+    RejectedFile, RestartStatus, SubscriptionStatus,
+};
+pub use why::{Cause, Why};

@@ -76,6 +76,8 @@ pub const TRANSITIONS: &[Transition] = {
         way(Failed, Quarantined, "budget of restarts spent"),
         way(Quarantined, Discovered, "file changed"),
         way(Quarantined, Loaded, "tried again on request"),
+        way(Quarantined, Blocked, "something is missing"),
+        way(Quarantined, Failed, "cannot be opened"),
         way(Quarantined, Unloaded, "closed"),
     ]
 };

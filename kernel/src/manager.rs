@@ -4,6 +4,7 @@
 mod actions;
 mod changes;
 mod commands;
+mod facts;
 mod live;
 mod make;
 mod preview;
@@ -14,6 +15,9 @@ mod remember;
 mod replace;
 mod retire;
 mod scan;
+mod supervise;
+mod vet;
+mod workers;
 
 use std::{
     collections::BTreeMap,
@@ -30,8 +34,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     builder::Stage,
     bus::Publisher,
-    config::{Config, Secrets},
+    config::{Config, Restart, Secrets},
     facilities::Commons,
+    fate::Casualty,
     lifecycle::State,
     linked::Linked,
     reload::{Applied, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions},
@@ -40,9 +45,11 @@ use crate::{
 };
 use live::Live;
 use record::Record;
-pub(crate) use record::Seen;
+pub(crate) use record::{Doing, Seen};
 use reload::Conclusion;
 pub use scan::ScanError;
+pub(crate) use supervise::{Breakdown, COMING_BACK, CallUnderWay, Death, Stuck};
+pub(crate) use workers::Workers;
 
 /// What plugins are made and run with.
 pub(crate) struct Core {
@@ -54,6 +61,9 @@ pub(crate) struct Core {
     pub(crate) linked: Vec<Linked>,
     pub(crate) rules: FileRules,
     pub(crate) opener: Opener,
+    pub(crate) workers: Workers,
+    /// Whose turn it is of those that may have ended the last process.
+    pub(crate) suspects: Arc<tokio::sync::Mutex<()>>,
     pub(crate) stage: Option<Stage>,
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) log_level: log::LevelFilter,
@@ -86,6 +96,14 @@ pub(crate) enum Event {
     Reloaded(String, Box<Conclusion>),
     /// The first seconds of a generation are over, well or not.
     Proven(String, u64, Result<(), Problem>),
+    /// What serves broke down: which generation, and how.
+    Broke(String, u64, Breakdown),
+    /// That has nothing in hand any more; which events it had.
+    Fell(String, u64, Box<Breakdown>, Vec<Casualty>),
+    /// The time of a restart has come, if it is still this one that is to come.
+    Again(String, u64),
+    /// A generation has served for long enough to have its failures forgotten.
+    Healthy(String, u64),
     /// An instance was stopped.
     Stopped(String),
     /// An instance was destroyed, or is kept.
@@ -208,9 +226,11 @@ impl Manager {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = inbox.recv().await {
             self.handle(event).await;
+            self.see_to_breakdowns();
             self.settle_unsettled();
             self.replace_condemned().await;
             self.take_up_arrivals().await;
+            self.give_up_unwanted();
             self.reconcile();
             self.remove_gone();
             self.show();
@@ -243,6 +263,12 @@ impl Manager {
             Event::Started(name, result) => self.started(&name, result).await,
             Event::Reloaded(name, conclusion) => self.reloaded(&name, *conclusion).await,
             Event::Proven(name, number, result) => self.proven(&name, number, result),
+            Event::Broke(name, number, breakdown) => self.broke(&name, number, breakdown),
+            Event::Fell(name, number, breakdown, casualties) => {
+                self.fell(&name, number, &breakdown, &casualties);
+            }
+            Event::Again(name, ticket) => self.again(&name, ticket),
+            Event::Healthy(name, number) => self.healthy(&name, number),
             Event::Stopped(name) => self.stopped(&name),
             Event::Closed(name) => self.closed(&name),
             Event::Ended(name, number, kept) => self.ended(name, number, kept),
@@ -287,13 +313,16 @@ impl Manager {
         }
         record.since = self.core.commons.clock.wall();
         tell(record, name, from);
-        let event = json!({
+        let mut event = json!({
             "plugin": name,
             "version": record.manifest.version.to_string(),
             "from": from,
             "to": to,
             "problems": record.problems,
         });
+        if let Some(at) = record.supervision.due() {
+            event["restart_at"] = json!(at);
+        }
         self.publish(&format!("kernel.plugin.{to}"), &event);
     }
 
@@ -343,7 +372,13 @@ impl Manager {
             let of = self.retired.iter().filter(|(plugin, _)| plugin == name);
             of.map(|(_, retired)| retired.clone()).collect()
         };
-        let seen = |record: &Record| record.seen(retired_of(&record.manifest.name));
+        let config = self.core.config.load();
+        let restart = Restart::default();
+        let seen = |record: &Record| {
+            let name = &record.manifest.name;
+            let restart = (config.plugins.get(name)).map_or(&restart, |plugin| &plugin.restart);
+            record.seen(retired_of(name), restart)
+        };
         self.view.store(Arc::new(View {
             plugins: self.records.values().map(seen).collect(),
             rejected: self.rejected.clone(),

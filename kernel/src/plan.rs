@@ -4,6 +4,7 @@
 
 mod blocker;
 mod graph;
+mod unmet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use semver::Version;
 use graph::Graph;
 
 pub use blocker::Blocker;
+pub use unmet::{Lack, Unmet};
 
 /// What the plan has to know of a plugin.
 #[derive(Debug, Clone)]
@@ -115,6 +117,14 @@ impl Plan {
         self.graph
             .find(name)
             .map_or_else(Vec::new, |it| blocker::of(&self.graph, &self.runnable, it))
+    }
+
+    /// Every need of this plugin that nobody who can run meets, the optional ones too; whatever
+    /// else keeps it from starting.
+    pub fn unmet(&self, name: &str) -> Vec<Unmet<'_>> {
+        self.graph
+            .find(name)
+            .map_or_else(Vec::new, |it| unmet::of(&self.graph, &self.runnable, it))
     }
 
     /// Each thing that is wrong between the plugins, once, at the plugin that it strikes first.

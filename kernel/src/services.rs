@@ -29,7 +29,7 @@ pub(crate) use pending::PendingCall;
 pub(crate) use probation::Probation;
 pub(crate) use route::{Provider, Route};
 
-use crate::{nearest::nearest, spare::Spare, time::Clock};
+use crate::{fate::Fate, nearest::nearest, spare::Spare, time::Clock};
 
 /// All capabilities of a kernel. Clones are the same.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Services {
     /// or the intake paused until it is.
     ///
     /// How its calls end is noted on `probation`; who ends that registers the same instance
-    /// without it.
+    /// without it. Who dies by its `fate` is told by that.
     pub(crate) fn register(
         &self,
         instance: &Instance,
@@ -98,6 +98,7 @@ impl Services {
         health: &Arc<Health>,
         intake: &Intake,
         probation: Option<Arc<Probation>>,
+        fate: &Fate,
     ) {
         let _changing = self.0.change.lock();
         let offer = |handler, capability: &Capability| Provider {
@@ -109,6 +110,7 @@ impl Services {
             intake: intake.clone(),
             probation: probation.clone(),
             health: health.clone(),
+            fate: fate.clone(),
         };
         let mut routes = HashMap::clone(&self.0.routes.load());
         for (handler, capability) in (0..).zip(&manifest.capabilities) {
@@ -127,8 +129,8 @@ impl Services {
         self.0.routes.store(Arc::new(routes));
     }
 
-    /// Takes back what a plugin offers. While its intake is paused, it is expected to offer it
-    /// again.
+    /// Takes back what a plugin offers. While its intake is paused or expects it, it is expected
+    /// to offer it again.
     pub(crate) fn unregister(&self, plugin: &str) {
         let _changing = self.0.change.lock();
         for route in self.0.routes.load().values() {

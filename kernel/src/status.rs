@@ -46,6 +46,122 @@ pub struct PluginStatus {
     pub retired: Vec<RetiredStatus>,
     /// Why a newer build of it does not serve, while this one does.
     pub waiting: Vec<Problem>,
+    /// Where it lives or would: `in-process` or `process`.
+    pub placement: &'static str,
+    /// The process that carries it, if one does.
+    pub process: Option<ProcessStatus>,
+    /// What becomes of it when it breaks down.
+    pub restarts: RestartStatus,
+    /// How it broke down, the last time first; at most [`FAULTS_MAX`].
+    pub faults: Vec<Fault>,
+}
+
+/// How many breakdowns of one plugin are remembered.
+pub const FAULTS_MAX: usize = 8;
+
+/// A process that carries plugins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProcessStatus {
+    /// Its number in the system.
+    pub id: u32,
+    /// The group of plugins that share it.
+    pub group: Option<String>,
+    /// What of its limits and its sandbox is in force.
+    pub enforced: Vec<String>,
+    /// What is not, and why.
+    pub missing: Vec<String>,
+}
+
+/// How a plugin is started again when it breaks down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RestartStatus {
+    /// When it is: `never`, `on-failure` or `always`.
+    pub policy: &'static str,
+    /// How many restarts it has until it has been well for a while.
+    pub budget: u32,
+    /// How many of them it has used.
+    pub spent: u32,
+    /// When it is started again, in nanoseconds since 1970, if it is going to be.
+    pub next: Option<u64>,
+    /// How often it was started again by itself so far.
+    pub total: u64,
+}
+
+/// A breakdown of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Fault {
+    /// When, in nanoseconds since 1970.
+    pub time: u64,
+    /// What kind of breakdown it was.
+    pub kind: FaultKind,
+    /// What happened.
+    pub what: String,
+    /// Whose fault it seems to be.
+    pub blamed: Blame,
+    /// What its process wrote last.
+    pub last_lines: Vec<String>,
+}
+
+/// What kind of breakdown something was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// Its code answered an error, or what was to be done with it did.
+    Error,
+    /// Its code panicked.
+    Panicked,
+    /// Its code did not return in time.
+    Deadline,
+    /// Its process ended.
+    Ended,
+    /// A handler of it blocks its thread.
+    Stuck,
+    /// Its file cannot be opened, or not where it is to live.
+    NotLoadable,
+}
+
+impl FaultKind {
+    /// What kind of breakdown a problem tells of.
+    pub(crate) fn of(problem: &Problem) -> Self {
+        match problem.kind.as_str() {
+            "panicked" => Self::Panicked,
+            "deadline" => Self::Deadline,
+            "interrupted" => Self::Ended,
+            "rejected" | "refused" | "unsupported" => Self::NotLoadable,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// Whose fault a breakdown seems to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Blame {
+    /// The plugin's own.
+    Plugin,
+    /// That of who called it: nothing else was under way, and so it was before.
+    Caller {
+        /// Who called.
+        caller: String,
+        /// What.
+        capability: String,
+        /// How many breakdowns in a row it was so.
+        times: u32,
+    },
+    /// That of one event, which was given up.
+    Event {
+        /// The event.
+        id: u64,
+        /// Its topic.
+        topic: String,
+        /// In how many breakdowns it was being handled.
+        times: u32,
+    },
 }
 
 /// What a generation holds of the kernel, and leaves behind by no means.

@@ -26,7 +26,7 @@ use crate::{
     operations::{Operations, elsewhere},
     outcome::{Outcome, write_reply},
     owned, wakers,
-    work::interrupted,
+    work::{Work, interrupted},
 };
 
 /// A future of the host.
@@ -42,6 +42,20 @@ pub trait Host: Send + Sync + 'static {
 
     /// Runs a task of the plugin, on a thread that the plugin may block.
     fn run_task(&self, task: BoxFuture<()>);
+
+    /// Takes over a task of this plugin. It is [run](Self::run_task), and what is wrong with it is
+    /// told, unless somebody else is to know how it ended.
+    fn take_task(&self, plugin: &Arc<str>, task: Work) {
+        let name = plugin.clone();
+        self.run_task(Box::pin(async move {
+            let outcome = task.await;
+            if let Err(error) = outcome.result
+                && error.kind() != ErrorKind::Interrupted
+            {
+                log::error!("a task of plugin `{name}` {error:?}");
+            }
+        }));
+    }
 
     /// Takes a line for the log.
     fn log(&self, line: &LogLine<'_>);
@@ -135,6 +149,24 @@ impl Bridge {
         }
     }
 
+    /// The plugin's name.
+    #[cfg(unix)]
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The code of the instance.
+    #[cfg(unix)]
+    pub(crate) fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// Who hosts the instance.
+    #[cfg(unix)]
+    pub(crate) fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
     /// Says whose tasks are spawned.
     pub(crate) fn attach(&self, instance: &Arc<Shared>) {
         // Set once: a bridge is made for one instance.
@@ -195,7 +227,7 @@ impl Bridge {
         Outcome::ok(u64::from(aborted), Payload::empty())
     }
 
-    fn spawn(&self, future: abi::Future) -> Result<u64, u32> {
+    pub(crate) fn spawn(&self, future: abi::Future) -> Result<u64, u32> {
         let instance = self.instance.get().and_then(Weak::upgrade);
         // Counted before it is looked whether the instance is gone: `destroy` closes first.
         let entered = instance.as_deref().map(Entered::new);
@@ -206,15 +238,7 @@ impl Bridge {
         let work = instance.adopt(future);
         drop(entered);
         let key = work.serial() as u64;
-        let name = self.name.clone();
-        self.host.run_task(Box::pin(async move {
-            let outcome = work.await;
-            if let Err(error) = outcome.result
-                && error.kind() != ErrorKind::Interrupted
-            {
-                log::error!("a task of plugin `{name}` {error:?}");
-            }
-        }));
+        self.host.take_task(&self.name, work);
         Ok(key)
     }
 }

@@ -11,12 +11,16 @@ use std::{
 };
 
 use octa_plugin_abi as abi;
+use octa_plugin_api::Error;
 
 use crate::{
     Manifest,
+    bridge::Bridge,
+    child::Worker,
     gate::Gate,
     hash::ContentHash,
     inside::{self, Owner},
+    instance::CreateOptions,
     library::Library,
     unload::{KeptCause, Unload},
 };
@@ -25,7 +29,7 @@ use crate::{
 pub struct Generation {
     manifest: Arc<Manifest>,
     hash: Option<ContentHash>,
-    root: abi::Root_Ref,
+    home: Home,
     /// Whose code runs where it is entered.
     owner: Owner,
     /// Open from loading until nothing may enter the code any more.
@@ -33,7 +37,14 @@ pub struct Generation {
     /// How many instances there are, or may soon be.
     instances: AtomicUsize,
     retired: AtomicBool,
-    library: Option<Library>,
+}
+
+/// Where code lives.
+enum Home {
+    /// In this process, in a library of its own or as part of the program.
+    Here(abi::Root_Ref, Option<Library>),
+    /// In a worker, which calls it by this number; the path is that of the private copy.
+    Worker(Worker, u32, PathBuf),
 }
 
 impl Generation {
@@ -43,17 +54,39 @@ impl Generation {
         root: abi::Root_Ref,
         library: Option<Library>,
     ) -> Arc<Self> {
+        let owner = library.as_ref().map_or_else(Owner::next, Library::owner);
+        Self::at(Home::Here(root, library), manifest, hash, owner)
+    }
+
+    /// One that lives in a worker.
+    #[cfg(unix)]
+    pub(crate) fn in_worker(
+        manifest: Arc<Manifest>,
+        hash: ContentHash,
+        copy: PathBuf,
+        worker: Worker,
+        number: u32,
+    ) -> Arc<Self> {
+        let home = Home::Worker(worker, number, copy);
+        Self::at(home, manifest, Some(hash), Owner::next())
+    }
+
+    fn at(
+        home: Home,
+        manifest: Arc<Manifest>,
+        hash: Option<ContentHash>,
+        owner: Owner,
+    ) -> Arc<Self> {
         let gate = Gate::default();
         gate.open();
         Arc::new(Self {
             manifest,
             hash,
-            root,
-            owner: library.as_ref().map_or_else(Owner::next, Library::owner),
+            home,
+            owner,
             gate,
             instances: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
-            library,
         })
     }
 
@@ -69,16 +102,46 @@ impl Generation {
 
     /// Where the private copy lies that is mapped; `None` where it is linked into the program.
     pub fn staged_at(&self) -> Option<&PathBuf> {
-        self.library.as_ref().map(Library::path)
+        match &self.home {
+            Home::Here(_, library) => library.as_ref().map(Library::path),
+            Home::Worker(_, _, copy) => Some(copy),
+        }
     }
 
-    pub(crate) fn root(&self) -> abi::Root_Ref {
-        self.root
+    /// The process that it lives in, where that is not this one.
+    pub fn worker(&self) -> Option<&Worker> {
+        match &self.home {
+            Home::Here(..) => None,
+            Home::Worker(worker, ..) => Some(worker),
+        }
+    }
+
+    /// Makes an instance of it; `here` does that in this process.
+    pub(crate) fn make(
+        &self,
+        bridge: &Arc<Bridge>,
+        options: &CreateOptions,
+        here: impl FnOnce(abi::PluginFunctions_Ref) -> Result<*const (), Error>,
+    ) -> Result<(abi::PluginFunctions_Ref, *const ()), Error> {
+        match &self.home {
+            Home::Here(root, _) => {
+                let functions = root.plugin();
+                here(functions).map(|instance| (functions, instance))
+            }
+            Home::Worker(worker, number, _) => worker.create(*number, bridge, options),
+        }
+    }
+
+    fn library(&self) -> Option<&Library> {
+        match &self.home {
+            Home::Here(_, library) => library.as_ref(),
+            Home::Worker(..) => None,
+        }
     }
 
     /// Whether this code is part of the host's own program.
     pub(crate) fn is_linked(&self) -> bool {
-        self.library.is_none()
+        matches!(self.home, Home::Here(_, None))
     }
 
     /// Runs code of the plugin, of which the caller knows that it is there.
@@ -122,7 +185,7 @@ impl Generation {
     pub fn retire(&self) {
         self.gate.close();
         self.retired.store(true, Ordering::SeqCst);
-        if let Some(library) = self.library.as_ref().filter(|_| !self.is_in_use()) {
+        if let Some(library) = self.library().filter(|_| !self.is_in_use()) {
             library.retire();
         }
     }
@@ -132,19 +195,21 @@ impl Generation {
     /// Runs author's destructors, which may block: to be called on a thread to spare. What is
     /// kept may be asked for again.
     pub fn unload(&self) -> Unload {
-        let Some(library) = &self.library else {
+        if self.is_linked() {
             return Unload::Kept(vec![KeptCause::PartOfProgram]);
-        };
+        }
         if !self.is_in_use() {
             self.retire();
         }
-        // Looked at again: an instance may have been admitted just before.
-        if self.is_in_use() {
-            return Unload::Kept(vec![KeptCause::InUse]);
-        }
-        match self.gate.count() {
-            0 => library.close(),
-            inside => Unload::Kept(vec![KeptCause::Entered(inside)]),
+        match &self.home {
+            // What is left there goes with its process, or keeps it.
+            Home::Worker(worker, number, _) => worker.close(*number),
+            // Looked at again: an instance may have been admitted just before.
+            Home::Here(..) if self.is_in_use() => Unload::Kept(vec![KeptCause::InUse]),
+            Home::Here(_, library) => match (self.gate.count(), library) {
+                (0, Some(library)) => library.close(),
+                (inside, _) => Unload::Kept(vec![KeptCause::Entered(inside)]),
+            },
         }
     }
 }

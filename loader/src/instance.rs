@@ -106,28 +106,13 @@ impl Instance {
             return Err(Error::new(ErrorKind::PluginGone, message));
         }
         let bridge = Bridge::new(name.clone(), generation.clone(), host);
-        let functions = generation.root().plugin();
-        let request = abi::CreateRequest {
-            host: Bridge::lend(&bridge),
-            log_level: options.log_level as u32,
-            flags: if generation.is_linked() {
-                create_flag::LINKED
-            } else {
-                0
-            },
-            name: (&*name).into(),
-            config: options.config.as_abi(),
-            headers: (&[][..]).into(),
-        };
-        let mut instance = std::ptr::null();
-        let mut reply = empty_reply();
-        generation.run(|| functions.create()(&request, &mut instance, &mut reply));
-        let outcome = read_reply(reply, &name);
-        if let Err(error) = outcome.result {
+        let made = generation.make(&bridge, options, |functions| {
+            create_here(generation, functions, &bridge, options)
+        });
+        let (functions, instance) = made.inspect_err(|_| {
             bridge.close();
             generation.dismiss();
-            return Err(error);
-        }
+        })?;
         let shared = Shared {
             name,
             gate: Gate::default(),
@@ -367,7 +352,44 @@ impl Instance {
         outcome.result.map(drop)
     }
 
-    async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
+    /// Whether its process has ended. True before anybody is answered that it has.
+    pub fn is_dead(&self) -> bool {
+        let worker = self.0.generation.worker();
+        worker.is_some_and(|worker| worker.exit().is_some())
+    }
+
+    /// Lets no task of the instance go on, where its tasks do not run on the host's threads; ready
+    /// when none is under way.
+    ///
+    /// # Errors
+    ///
+    /// The end of its process.
+    pub async fn freeze(&self) -> Result<(), Error> {
+        self.control_there(octa_wire::control::FREEZE).await
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    ///
+    /// The end of its process.
+    pub async fn thaw(&self) -> Result<(), Error> {
+        self.control_there(octa_wire::control::THAW).await
+    }
+
+    async fn control_there(&self, what: u32) -> Result<(), Error> {
+        if self.0.generation.worker().is_none() {
+            return Ok(());
+        }
+        self.control(what, 0, Payload::empty())
+            .await
+            .result
+            .map(drop)
+    }
+
+    /// Asks one of the `control` numbers of the ABI, which says what the parts mean and where it
+    /// may be awaited.
+    pub async fn control(&self, what: u32, number: u64, argument: Payload) -> Outcome {
         let shared = &self.0;
         // Counted first and looked second, as at the gate: `destroy` closes first.
         let _entered = Entered::new(shared);
@@ -443,6 +465,32 @@ impl Instance {
     fn not_open(&self) -> Started {
         Started::TurnedAway(unavailable(&self.0.name))
     }
+}
+
+/// Makes an instance in this process.
+fn create_here(
+    generation: &Generation,
+    functions: abi::PluginFunctions_Ref,
+    bridge: &Arc<Bridge>,
+    options: &CreateOptions,
+) -> Result<*const (), Error> {
+    let name = generation.manifest().name.as_str();
+    let request = abi::CreateRequest {
+        host: Bridge::lend(bridge),
+        log_level: options.log_level as u32,
+        flags: if generation.is_linked() {
+            create_flag::LINKED
+        } else {
+            0
+        },
+        name: name.into(),
+        config: options.config.as_abi(),
+        headers: (&[][..]).into(),
+    };
+    let mut instance = std::ptr::null();
+    let mut reply = empty_reply();
+    generation.run(|| functions.create()(&request, &mut instance, &mut reply));
+    read_reply(reply, name).result.map(|_| instance)
 }
 
 fn unavailable(plugin: &str) -> Error {

@@ -9,6 +9,7 @@
 )]
 
 mod bridge;
+mod child;
 mod discover;
 mod envelope;
 mod event;
@@ -22,6 +23,8 @@ mod inspect;
 mod instance;
 mod ledger;
 mod library;
+#[cfg(unix)]
+mod link;
 mod manifest;
 mod name;
 mod operations;
@@ -39,6 +42,7 @@ mod watch;
 mod work;
 
 pub use bridge::{BoxFuture, Host, LogLine, Request, Submitted};
+pub use child::{CallUnderWay, Exit, ExitCause, Worker, WorkerError, WorkerOptions};
 pub use discover::{DiscoverError, discover};
 pub use envelope::{Envelope, Terms};
 pub use event::{EventParts, EventView};
@@ -50,6 +54,8 @@ pub use inspect::{
 };
 pub use instance::{CreateOptions, Instance, Snapshot, Started};
 pub use library::{LinkedRoot, OpenError, Opener};
+#[cfg(unix)]
+pub use link::{ChildEnd, Link, LinkError, Parked, QUEUE_BYTES_MAX, Receiving, Violation};
 pub use manifest::{
     AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
     Manifest, ManifestError, Need, Overflow, PanicStrategy, Permissions, Placement, ReloadMode,
@@ -62,11 +68,12 @@ pub use name::{
 pub use octa_plugin_abi::MAJOR as ABI_MAJOR;
 /// What a plugin can ask of its host: the numbers of the operations.
 pub use octa_plugin_abi::operation::{self, expect};
+pub use octa_wire::{Confinement, Limits, Sandbox};
 pub use outcome::Outcome;
 pub use pattern::Pattern;
 pub use source::{FILE_BYTES_MAX, FileRules, SourceError};
 pub use stage::{StageDir, StageError, Staged};
-pub use store::{Refused, SavedState, Served, Standing, Store, StoreError};
+pub use store::{Attempt, Refused, SavedState, Served, Standing, Store, StoreError, Suspect};
 pub use unload::{KeptCause, Unload, tidy_thread};
 pub use watch::{Change, Effort, Mode, WatchError, WatchOptions, Watcher};
 pub use work::Work;

@@ -147,6 +147,15 @@ impl StageDir {
 }
 
 impl Staged {
+    /// A copy that somebody else has made and keeps, and nobody changes.
+    pub fn made_elsewhere(path: PathBuf, hash: ContentHash) -> Self {
+        Self {
+            path,
+            hash,
+            number: 0,
+        }
+    }
+
     /// Removes the copy, which must not be mapped any more on platforms that forbid that.
     ///
     /// # Errors

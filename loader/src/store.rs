@@ -4,7 +4,7 @@
 //! Deciding what serves is the kernel's job, and copying a kept file to where it is opened that of
 //! `stage`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,13 +22,16 @@ use crate::sys;
 mod error;
 mod files;
 mod standing;
+mod trying;
 mod users;
 
 pub use error::StoreError;
 pub use standing::{Refused, SavedState, Served, Standing};
+pub use trying::{Attempt, Suspect};
 
 use files::{Files, read_failed, write_failed};
 use standing::Unreadable;
+use trying::Trying;
 use users::Users;
 
 /// The artifact store of a data directory: `<data>/store`.
@@ -42,6 +45,7 @@ pub struct Store {
     files: Files,
     /// Held for moments, and while sweeping.
     desk: Mutex<Desk>,
+    trying: Trying,
 }
 
 /// What this process knows of the files.
@@ -55,6 +59,8 @@ struct Desk {
     verified: HashSet<PathBuf>,
     /// Files and directories that have reached the disk.
     durable: HashSet<PathBuf>,
+    /// Contents that end the process that opens them, and how that is known.
+    fatal: HashMap<ContentHash, String>,
 }
 
 impl Store {
@@ -71,17 +77,46 @@ impl Store {
             source,
         };
         let mut users = Users::join(files.path()).map_err(lock_failed)?;
-        let cleared = users.alone(|| files.clear_unfinished());
-        cleared.map_err(lock_failed)?.transpose()?;
+        let begun = users.alone(|| {
+            files.clear_unfinished()?;
+            let path = files.trying();
+            Trying::open(&path).map_err(write_failed(&path))
+        });
+        let trying = begun.map_err(lock_failed)?.transpose()?;
+        let standings = files.standings()?;
+        let readable = standings.iter().filter_map(|path| read_standing(path).ok());
+        let fatal = readable.flat_map(|standing| fatal(&standing)).collect();
         Ok(Store {
+            trying: trying.unwrap_or_else(Trying::nowhere),
             files,
             desk: Mutex::new(Desk {
                 users,
                 claims: HashSet::new(),
                 verified: HashSet::new(),
                 durable: HashSet::new(),
+                fatal,
             }),
         })
+    }
+
+    /// What was being opened or started when the process before this one ended.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        self.trying.suspects()
+    }
+
+    /// Writes down, until what is answered is dropped, that a content is being opened or started.
+    pub fn attempt(&self, plugin: &str, hash: ContentHash) -> Attempt {
+        self.trying.attempt(plugin, hash)
+    }
+
+    /// Why a content is not to be opened in the kernel's process, if it is not.
+    pub fn fatal(&self, hash: ContentHash) -> Option<String> {
+        self.desk.lock().fatal.get(&hash).cloned()
+    }
+
+    /// A content has been started well: it is suspected no more.
+    pub fn acquit(&self, hash: ContentHash) {
+        self.trying.acquit(hash);
     }
 
     /// Takes an inspected file in, and answers the inspection of the kept copy, which can be staged.
@@ -193,6 +228,7 @@ impl Store {
         let mut desk = self.desk.lock();
         let is_named = |(owner, file): &(String, PathBuf)| owner == plugin && named.contains(file);
         desk.claims.retain(|claim| !is_named(claim));
+        desk.fatal.extend(fatal(standing));
         Ok(())
     }
 
@@ -397,6 +433,11 @@ impl Desk {
 fn content_of(path: &Path) -> Result<ContentHash, SourceError> {
     let (file, size) = source::open(path, FileRules::default())?;
     source::copy(file, io::sink(), size).map_err(SourceError::Read)
+}
+
+fn fatal(standing: &Standing) -> Vec<(ContentHash, String)> {
+    let fatal = standing.refused.iter().filter(|refused| refused.is_fatal);
+    fatal.map(|it| (it.hash, it.why.clone())).collect()
 }
 
 fn read_standing(path: &Path) -> Result<Standing, StoreError> {

@@ -50,6 +50,8 @@ pub enum KeptCause {
     NoDelete,
     /// It was closed, and something else holds it.
     StillMapped,
+    /// It stays in a worker process that goes on; as that says.
+    InWorker(String),
 }
 
 impl KeptCause {
@@ -66,14 +68,19 @@ impl KeptCause {
             | Self::Entered(_)
             | Self::Threads(_)
             | Self::Destructors { .. }
-            | Self::SignalHandler { .. } => false,
+            | Self::SignalHandler { .. }
+            | Self::InWorker(_) => false,
         }
     }
 
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::PartOfProgram | Self::Unsupported | Self::InUse | Self::Entered(_) => {
+            Self::PartOfProgram
+            | Self::Unsupported
+            | Self::InUse
+            | Self::Entered(_)
+            | Self::InWorker(_) => {
                 return None;
             }
             Self::NotInForce => {
@@ -118,6 +125,7 @@ impl fmt::Display for KeptCause {
             Self::Unseen { function } => write!(f, "uses `{function}`, whose effects are not seen"),
             Self::NoDelete => f.write_str("linked with `-z nodelete`"),
             Self::StillMapped => f.write_str("closed, but still mapped"),
+            Self::InWorker(why) => write!(f, "stays in its process: {why}"),
         }
     }
 }

@@ -61,6 +61,17 @@ pub(crate) unsafe fn borrow<R>(
     })))
 }
 
+/// Another waker like one that the host lent.
+///
+/// # Safety
+///
+/// `waker` is lent by [`lend`] now.
+#[cfg(unix)]
+pub(crate) unsafe fn of_host(waker: &abi::Waker) -> Waker {
+    // SAFETY: the caller's promise.
+    unsafe { (*waker.head.cast::<Ours>()).waker.clone() }
+}
+
 fn is_ours(functions: WakerFunctions_Ref) -> bool {
     std::ptr::fn_addr_eq(functions.wake(), FUNCTIONS.wake())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{licences, readme, soak};
+use crate::{fuzz, licences, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -43,6 +43,10 @@ const STEPS: &[Step] = &[
         title: "soak",
         run: soak::run_short,
     },
+    Step {
+        title: "fuzzing",
+        run: fuzz::run_short,
+    },
 ];
 
 struct Outcome {
@@ -61,11 +65,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 /// The workspace and those beside it, each of which is built with `--locked`.
-const MANIFESTS: [&str; 4] = [
+const MANIFESTS: [&str; 5] = [
     "Cargo.toml",
     "examples/ship/Cargo.toml",
     "tests/fixtures/Cargo.toml",
     "bench/Cargo.toml",
+    "fuzz/Cargo.toml",
 ];
 
 /// A dependency that was added to one crate is in the lock file of each workspace over it.

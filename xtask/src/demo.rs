@@ -71,6 +71,8 @@ fn build(workspace: &Workspace, release: bool) -> Result<Built> {
         "json-render-diagnostics",
         "--package",
         "octa",
+        "--package",
+        "octa-worker",
     ]);
     cargo.args(
         plugins

@@ -6,6 +6,7 @@ mod workspace;
 mod bench;
 mod ci;
 mod demo;
+mod fuzz;
 mod licences;
 mod not_run;
 mod readme;
@@ -36,6 +37,8 @@ enum Chore {
     Bench(bench::Options),
     /// Reloads plugins under load, and checks that nothing is lost and everything unmapped.
     Soak(soak::Options),
+    /// Feeds both ends of the protocol with what nobody should send.
+    Fuzz(fuzz::Options),
     /// Shows the optional tools that tests use, and where they come from.
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
@@ -62,6 +65,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Ci => ci::run(&workspace)?,
         Chore::Bench(options) => bench::run(&workspace, &options)?,
         Chore::Soak(options) => soak::run(&workspace, &options)?,
+        Chore::Fuzz(options) => fuzz::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
         Chore::Wine => wine::run(&workspace)?,

@@ -6,6 +6,7 @@ use octa_kernel::lifecycle::State;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::why::Why;
 use crate::args::{self, Command};
 use crate::failure::{Explain, Failure};
 use crate::reloads::{Generation, Plan, Problem, Reloaded, Retired};
@@ -89,6 +90,7 @@ fn text(command: &Command, data: &str) -> Result<String, Strange> {
     let width = output::width();
     Ok(match command {
         Command::List => list(&serde_json::from_str(data)?, world::now(), width),
+        Command::Why(_) => serde_json::from_str::<Why>(data)?.to_text(world::now()),
         Command::Capabilities => capabilities(&serde_json::from_str::<Vec<_>>(data)?, width),
         Command::Load(_) | Command::Start(_) | Command::Stop(_) | Command::Unload(_) => {
             let Plugin {
@@ -136,6 +138,17 @@ fn list(answer: &Plugins, now: Duration, width: Option<usize>) -> String {
     }
     for note in &notes {
         text.push_str(&format!("\n{}", show::one_line(note)));
+    }
+    let mut idle = answer
+        .plugins
+        .iter()
+        .filter(|it| it.state != State::Started);
+    if let Some(idle) = idle.next() {
+        let hint = format!(
+            "\n\nhint: `octa why {}` tells why it is {}",
+            idle.name, idle.state
+        );
+        text.push_str(&hint);
     }
     if !answer.rejected.is_empty() {
         text.push_str("\n\nrejected:");

@@ -27,6 +27,10 @@ impl Admin {
                 only(method, Method::GET)?;
                 raw(&self.plugin(name)?)?
             }
+            ["v1", "plugins", name, "why"] => {
+                only(method, Method::GET)?;
+                raw(&self.kernel.why(name).map_err(ErrorBody::from)?)?
+            }
             ["v1", "plugins", name, action] if ACTIONS.contains(&action) => {
                 only(method, Method::POST)?;
                 self.act(name, action).await?
@@ -206,7 +210,7 @@ fn unknown(path: &str) -> ErrorBody {
         kind: "not-found".to_owned(),
         message: format!("there is nothing at `{path}`"),
         hint: Some(
-            "the paths are /v1/kernel, /v1/plugins, /v1/plugins/NAME, \
+            "the paths are /v1/kernel, /v1/plugins, /v1/plugins/NAME, /v1/plugins/NAME/why, \
              /v1/plugins/NAME/{load,start,stop,unload}, /v1/plugins/NAME/{reload,rollback}, \
              /v1/capabilities, /v1/call/CAPABILITY, \
              /v1/publish/TOPIC and /v1/tail/PATTERN"
@@ -257,7 +261,7 @@ mod tests {
             assert!(DOCUMENT.contains(path), "{path}");
             count += 1;
         }
-        assert_eq!(count, 9);
+        assert_eq!(count, 10);
         assert!(DOCUMENT.matches("curl ").count() >= count);
         for action in ACTIONS.iter().chain(&REPLACEMENTS) {
             assert!(DOCUMENT.contains(&format!("`{action}`")), "{action}");

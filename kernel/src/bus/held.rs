@@ -11,6 +11,8 @@ pub(crate) struct Held {
     pub(crate) event: Arc<Event>,
     /// How often it was tried before.
     pub(crate) attempt: u32,
+    /// In how many deaths of its consumer it was being handled.
+    pub(crate) deaths: u32,
     /// Its place in the order in which events were taken.
     pub(super) place: u64,
 }

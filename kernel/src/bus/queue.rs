@@ -358,6 +358,7 @@ impl State {
         let held = Held {
             event,
             attempt: 0,
+            deaths: 0,
             place,
         };
         Some((held, publisher))

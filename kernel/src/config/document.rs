@@ -1,6 +1,7 @@
 //! Walks a TOML document key by key, so that each error can say where it stands and what was
 //! expected.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::place::Place;
 use super::schema_check::Mismatch;
 use super::schema_words::join;
 use super::section::Section;
-use super::{ConfigError, duration};
+use super::{ConfigError, bytes, duration};
 use crate::nearest::nearest;
 
 const NAME: &str = "a lowercase letter, then lowercase letters, digits and `-`";
@@ -115,13 +116,28 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A number of things, zero included.
-    pub(super) fn count(&self) -> Result<usize, ConfigError> {
-        let expected = "a whole number, zero or more";
+    /// A number of things.
+    pub(super) fn whole<T: TryFrom<u64>>(&self, expected: &str) -> Result<T, ConfigError> {
         let DeValue::Integer(number) = self.value.get_ref() else {
             return Err(self.mismatch(expected));
         };
-        usize::from_str_radix(number.as_str(), number.radix()).map_err(|_| self.mismatch(expected))
+        let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| self.mismatch(expected))
+    }
+
+    /// An amount of memory.
+    pub(super) fn bytes(&self) -> Result<u64, ConfigError> {
+        let text = self.text(bytes::EXPECTED)?;
+        bytes::parse(text).ok_or_else(|| self.mismatch(bytes::EXPECTED))
+    }
+
+    /// The path of a file.
+    pub(super) fn file(&self) -> Result<PathBuf, ConfigError> {
+        let expected = "the path of a file";
+        let path = Some(self.text(expected)?).filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+            .ok_or_else(|| self.mismatch(expected))
     }
 
     pub(super) fn text(&self, expected: &str) -> Result<&'a str, ConfigError> {

@@ -14,6 +14,9 @@ probation = "1s"
 watch = false
 removed = "keep"
 kept_generations = 3
+stuck_after = "5s"
+worker = "/usr/libexec/octa-worker"
+vet = true
 
 [storage]
 adapter = "memory"
@@ -87,6 +90,10 @@ fn everything_is_read() {
     assert!(!config.kernel.watch);
     assert_eq!(config.kernel.removed, Removed::Keep);
     assert_eq!(config.kernel.kept_generations, 3);
+    assert_eq!(config.kernel.stuck_after, Duration::from_secs(5));
+    let worker = config.kernel.worker.as_deref();
+    assert_eq!(worker, Some("/usr/libexec/octa-worker".as_ref()));
+    assert!(config.kernel.vet);
     assert_eq!(config.storage.adapter, StorageKind::Memory);
     let automation = config.plugin("automation");
     assert!(!automation.enabled);
@@ -116,7 +123,7 @@ fn each_mistake_is_told_with_its_place() {
             "[kernel]\nstart_dedline = \"1s\"",
             "octa.toml:2:1: `kernel.start_dedline` is an unknown key, \
              expected `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, \
-             `removed` or `kept_generations`\n\
+             `removed`, `kept_generations`, `stuck_after`, `worker` or `vet`\n\
              did you mean `start_deadline`?",
         ),
         (

@@ -18,7 +18,7 @@ use super::{
     Deliveries,
     mailbox::{Mailbox, Turn},
 };
-use crate::bus::Held;
+use crate::{bus::Held, fate::DEATHS_MAX};
 
 /// The most events of one batch.
 const BATCH: usize = 64;
@@ -124,8 +124,12 @@ impl Lane {
             let result = self.deliveries.deliver(letters, &handled).await;
             // Empty if the lane was cut off meanwhile.
             mem::swap(&mut self.hand.lock().batch, batch);
-            let ends = result.is_none() || told(leaving);
+            let mut ends = result.is_none() || told(leaving);
             if let Some(result) = result {
+                // Nothing is begun in a process that is dead.
+                ends |= result
+                    .as_ref()
+                    .is_err_and(|e| self.deliveries.fate.has_ended(e));
                 self.settle(batch, handled.load(Ordering::Acquire), result, ends);
             }
             if ends {
@@ -178,6 +182,9 @@ impl Lane {
         let Some(failed) = batch.first_mut() else {
             return;
         };
+        if self.deliveries.fate.has_ended(&error) {
+            return self.settle_death(batch, &error);
+        }
         if failed.attempt < self.deliveries.declared.retries {
             failed.attempt += 1;
         } else {
@@ -185,6 +192,25 @@ impl Lane {
             let publisher = &self.deliveries.publisher;
             self.mailbox.tell_dead(&failed, &error, publisher);
         }
+    }
+
+    /// The process died over the first event of a batch. It is delivered again whatever was
+    /// declared: that may have been no fault of it, unless it happens again.
+    fn settle_death(&self, batch: &mut Vec<Held>, error: &Error) {
+        let Some(held) = batch.first_mut() else {
+            return;
+        };
+        held.attempt += 1;
+        held.deaths += 1;
+        self.deliveries.fate.note(held);
+        if held.deaths < DEATHS_MAX {
+            return;
+        }
+        let times = held.deaths;
+        let given_up = batch.remove(0);
+        let error = error.clone().context(format!("in {times} deliveries"));
+        let publisher = &self.deliveries.publisher;
+        self.mailbox.tell_dead(&given_up, &error, publisher);
     }
 
     fn give_back(&self, batch: &mut Vec<Held>) {

@@ -1,6 +1,7 @@
 //! What becomes of events when one generation takes over from another, case by case; `handover`
 //! does it at random under load.
 
+mod death;
 mod handover;
 mod lane;
 mod shop;

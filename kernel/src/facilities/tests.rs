@@ -16,6 +16,7 @@ use super::*;
 use crate::{
     bus::{Subscription, SubscriptionOptions},
     config::Config,
+    fate::Fate,
     linked::Linked,
     pool::Keep,
     services::Intake,
@@ -115,6 +116,7 @@ impl Bench {
             &Arc::default(),
             &Intake::default(),
             None,
+            &Fate::shared(),
         );
         (instance, facilities)
     }

@@ -8,6 +8,7 @@ use super::{
     make::Numbered,
     record::{Doing, Wanted},
     retire::Ending,
+    supervise::Gravity,
 };
 use crate::{lifecycle::State, status::Problem};
 
@@ -55,7 +56,7 @@ impl Manager {
                     drop(events.send(Event::Closed(name)));
                 });
             }
-            (Doing::Reloading, _) | (_, None) => record.busy = None,
+            (Doing::Reloading | Doing::Falling, _) | (_, None) => record.busy = None,
         }
     }
 
@@ -69,7 +70,15 @@ impl Manager {
                 record.live = Some(live);
                 self.enter(name, State::Loaded, Vec::new());
             }
-            Err(problem) => self.failed(name, problem).await,
+            Err(problem) => {
+                let gravity = match &*problem.kind {
+                    "rejected" | "denied" | "invalid-input" | "unsupported" | "refused" => {
+                        Gravity::Hopeless
+                    }
+                    _ => Gravity::Failure,
+                };
+                self.failed(name, problem, gravity).await;
+            }
         }
     }
 
@@ -79,21 +88,26 @@ impl Manager {
         };
         record.busy = None;
         if let Err(problem) = result {
-            return self.failed(name, problem).await;
+            return self.failed(name, problem, Gravity::Failure).await;
         }
         if let Some(live) = &record.live {
             live.takes_over(&self.core);
             live.serve(&self.core, &record.doors, &self.publisher, None);
             drop(self.core.remember(live, None));
+            let number = live.number;
+            self.recovered(name, number);
         }
         self.enter(name, State::Started, Vec::new());
         self.retry_put_off();
     }
 
     /// It cannot run: what ran before takes its place, if there is something.
-    async fn failed(&mut self, name: &str, problem: Problem) {
+    async fn failed(&mut self, name: &str, problem: Problem, gravity: Gravity) {
+        let Some(good) = self.last_good(name).await else {
+            return self.failed_to_start(name, problem, gravity);
+        };
         self.enter(name, State::Failed, vec![problem.clone()]);
-        self.fall_back(name, problem).await;
+        self.fall_back(name, good, problem);
     }
 
     pub(super) fn stopped(&mut self, name: &str) {

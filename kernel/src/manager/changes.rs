@@ -6,12 +6,13 @@ use octa_loader::{Change, Inspection, WatchOptions, Watcher};
 
 use super::{
     Event, Manager,
+    facts::By,
     record::{Record, Settled, Source, Wanted},
     replace::{Successor, Wish, nothing},
     scan::{Rejection, accept},
 };
 use crate::{
-    config::{Config, Removed},
+    config::{Config, PluginConfig, Removed},
     lifecycle::State,
     reload::Applied,
     status::Problem,
@@ -89,7 +90,7 @@ impl Manager {
         record.file = Some(found.path.clone());
         if std::mem::take(&mut record.is_removed) && record.settled.enabled {
             // It was on its way out only because its file was gone.
-            record.want(Wanted::Started);
+            record.want(Wanted::Started, By::Directory);
         }
         let is_serving = record.state == State::Started && record.busy.is_none();
         if is_serving && record.source.hash() == Some(found.hash) {
@@ -129,7 +130,7 @@ impl Manager {
                 record.arrived = None;
                 record.pending = None;
                 record.is_removed = true;
-                record.want(Wanted::Unloaded);
+                record.want(Wanted::Unloaded, By::Directory);
             }
         }
     }
@@ -189,12 +190,27 @@ impl Manager {
             .filter(|n| changed(n))
             .cloned()
             .collect();
-        self.core.config.store(Arc::new(config));
+        let config = Arc::new(config);
+        self.core.config.store(config.clone());
         for name in changed {
-            self.settle_again(&name);
+            if differ_in_restart_alone(&before.plugin(&name), &config.plugin(&name)) {
+                self.reconsider(&name);
+            } else {
+                self.settle_again(&name);
+            }
             applied.plugins.push(name);
         }
         applied
+    }
+
+    /// Tries a plugin again that failed, now that it may be.
+    fn reconsider(&mut self, name: &str) {
+        if let Some(record) = self.records.get_mut(name)
+            && record.has_failed()
+            && record.wanted == Wanted::Started
+        {
+            record.forgive();
+        }
     }
 
     /// Takes a plugin where its configuration, which has changed, wants it.
@@ -214,14 +230,14 @@ impl Manager {
         };
         let was_enabled = record.settled.enabled;
         if was_enabled && !settled.enabled {
-            record.want(Wanted::Unloaded);
+            record.want(Wanted::Unloaded, By::Configuration);
         } else if !was_enabled && settled.enabled && is_running {
-            record.want(Wanted::Started);
+            record.want(Wanted::Started, By::Configuration);
         }
         record.settled = settled;
         if record.has_failed() && record.wanted == Wanted::Started {
             // With another configuration, it is tried again.
-            record.problems.clear();
+            record.forgive();
         }
         if record.busy.is_some() {
             record.is_unsettled = true;
@@ -272,6 +288,15 @@ impl Manager {
         });
         applied
     }
+}
+
+/// Whether what runs has not to be made anew.
+fn differ_in_restart_alone(before: &PluginConfig, after: &PluginConfig) -> bool {
+    let restart = after.restart.clone();
+    PluginConfig {
+        restart,
+        ..before.clone()
+    } == *after
 }
 
 /// What of a configuration holds only from the next start on.

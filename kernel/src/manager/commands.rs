@@ -2,8 +2,12 @@
 
 use tokio::sync::oneshot;
 
-use super::{Command, Goal, Manager, Waiting, record::Wanted};
-use crate::{lifecycle::State, status::Problem};
+use super::{
+    Command, Goal, Manager, Waiting,
+    facts::By,
+    record::{Record, Wanted},
+};
+use crate::{lifecycle::State, plan::Plan, status::Problem};
 
 impl Manager {
     pub(super) async fn command(&mut self, command: Command) {
@@ -68,14 +72,18 @@ impl Manager {
             drop(reply.send(Err(self.unknown(&name))));
             return;
         };
-        record.want(match goal {
+        if matches!(goal, Goal::Load | Goal::Start) {
+            record.forgive();
+        }
+        let wanted = match goal {
             // Started, it is loaded already.
             Goal::Load if record.state == State::Started => Wanted::Started,
             Goal::Load => Wanted::Loaded,
             Goal::Start => Wanted::Started,
             Goal::Stop => Wanted::Stopped,
             Goal::Unload => Wanted::Unloaded,
-        });
+        };
+        record.want(wanted, By::Request);
         self.waiting.push(Waiting::One(goal, name, reply));
     }
 
@@ -95,7 +103,7 @@ impl Manager {
     fn want_all(&mut self, wanted: Wanted) {
         for record in self.records.values_mut() {
             if wanted != Wanted::Started || record.settled.enabled {
-                record.want(wanted);
+                record.want(wanted, By::Kernel);
             }
         }
     }
@@ -114,9 +122,24 @@ impl Manager {
             return Ok(());
         }
         let problem = record.problems.first().cloned();
-        Err(problem.unwrap_or_else(|| {
-            let message = format!("plugin `{name}` is `{}`", record.state);
-            Problem::new("failed", message, None)
-        }))
+        Err(problem.unwrap_or_else(|| self.waits(name, record)))
+    }
+
+    /// Why a plugin that has no problem of its own is not started.
+    fn waits(&self, name: &str, record: &Record) -> Problem {
+        let plan = Plan::new(self.records.values().map(Record::member));
+        let others = plan.starts_after(name);
+        let is_away = |other: &&str| self.records[*other].state != State::Started;
+        let (message, hint) = match others.into_iter().find(is_away) {
+            Some(other) => (
+                format!(
+                    "plugin `{name}` waits for `{other}`, which is `{}`",
+                    self.records[other].state
+                ),
+                Some(format!("`octa why {name}` shows the whole of it")),
+            ),
+            None => (format!("plugin `{name}` is `{}`", record.state), None),
+        };
+        Problem::new("failed", message, hint)
     }
 }

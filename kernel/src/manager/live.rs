@@ -6,15 +6,16 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use octa_loader::{ContentHash, Instance, Manifest};
 use parking_lot::Mutex;
 
-use super::{Core, record::Source};
+use super::{Core, record::Source, workers::process_of};
 use crate::{
     bus::{Publisher, SubscriptionHandle},
-    config::Allow,
+    config::{Allow, Containment},
     deliveries::{Deliveries, Lanes, Mailbox},
     facilities::Facilities,
+    fate::Fate,
     reload::{GenerationStatus, nanos},
     services::{Health, Intake, Probation},
-    status::Ledger,
+    status::{Ledger, ProcessStatus},
 };
 
 /// A generation that has an instance.
@@ -25,9 +26,11 @@ pub(crate) struct Live {
     pub(super) source: Source,
     pub(super) manifest: Arc<Manifest>,
     pub(super) allow: Allow,
+    pub(super) containment: Containment,
     /// Its configuration, as JSON with the secrets in it.
     pub(super) config: serde_json::Value,
     pub(super) instance: Instance,
+    pub(super) fate: Fate,
     pub(super) facilities: Arc<Facilities>,
     /// What it serves with, while it does.
     serving: Mutex<Option<Serving>>,
@@ -66,7 +69,9 @@ impl Live {
             source: from.source,
             manifest: from.manifest,
             allow: from.allow,
+            containment: from.containment,
             config: from.config,
+            fate: fate_of(&instance),
             instance,
             facilities,
             serving: Mutex::new(None),
@@ -106,6 +111,11 @@ impl Live {
         }
     }
 
+    /// The process that carries it, if it is not the kernel's.
+    pub(super) fn process(&self) -> Option<ProcessStatus> {
+        process_of(self.instance.generation(), self.containment.group.as_ref())
+    }
+
     /// Its own opinion of itself, while it serves.
     pub(super) fn health(&self) -> Option<f64> {
         self.serving.lock().as_ref().map(|it| it.health.get())
@@ -129,6 +139,7 @@ impl Live {
             publisher: publisher.clone(),
             spare: core.spare.clone(),
             probation: probation.clone(),
+            fate: self.fate.clone(),
         };
         let mailboxes = doors.mailboxes_of(core, &self.manifest, publisher);
         let handlers = (0..)
@@ -175,6 +186,7 @@ impl Live {
             health,
             &doors.intake,
             probation,
+            &self.fate,
         );
     }
 
@@ -186,6 +198,15 @@ impl Live {
         }
         Leaving(serving)
     }
+}
+
+/// A generation in the kernel's own process dies with that alone.
+fn fate_of(instance: &Instance) -> Fate {
+    if instance.generation().worker().is_none() {
+        return Fate::shared();
+    }
+    let instance = instance.clone();
+    Fate::own(move || instance.is_dead())
 }
 
 /// What a generation is still about to do.

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use octa_loader::{CreateOptions, Generation, Instance, Manifest, Snapshot};
+use octa_loader::{CreateOptions, Generation, Instance, Manifest, Placement, Snapshot};
 use octa_plugin_api::{Error, Payload, block_on};
 
 use super::{
@@ -12,8 +12,13 @@ use super::{
     live::{Leaving, Live},
     record::Source,
     retire::Ended,
+    workers::placement,
 };
-use crate::{config::Allow, facilities::Facilities, status::Problem};
+use crate::{
+    config::{Allow, Containment},
+    facilities::Facilities,
+    status::Problem,
+};
 
 /// How long a poll of a plugin may go on after it should have ended.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -24,6 +29,7 @@ pub(super) struct Ingredients {
     pub(super) source: Source,
     pub(super) manifest: Arc<Manifest>,
     pub(super) allow: Allow,
+    pub(super) containment: Containment,
     /// Its configuration, as JSON with the secrets in it.
     pub(super) config: serde_json::Value,
 }
@@ -74,8 +80,10 @@ impl Core {
         let (core, opened_from) = (self.clone(), from.clone());
         let opening = format!("opening plugin `{name}`");
         let number = numbered.number;
+        let placement = placement(&from.manifest, &from.containment);
+        let _daring = self.dare(&name, from.source.hash(), placement).await;
         let opened = self.within(limit, &opening, move || {
-            let generation = core.open(&opened_from)?;
+            let generation = core.open(&opened_from, number)?;
             Ok::<_, Problem>(Ended::new(core, number, &opened_from, generation))
         });
         let mut ended: Ended = opened.await??;
@@ -118,7 +126,7 @@ impl Core {
         )))
     }
 
-    fn open(&self, from: &Ingredients) -> Result<Arc<Generation>, Problem> {
+    fn open(self: &Arc<Self>, from: &Ingredients, number: u64) -> Result<Arc<Generation>, Problem> {
         let inspection = match &from.source {
             Source::Linked(linked) => return Ok(linked.root().generation(from.manifest.clone())),
             Source::File(inspection) => inspection,
@@ -137,6 +145,10 @@ impl Core {
             .map(|it| it.keep_copy(inspection, &staged));
         kept.transpose()
             .map_err(|error| Problem::from_error("unavailable", &error, error.hint()))?;
+        if placement(&from.manifest, &from.containment) == Placement::Process {
+            return self.open_apart(from, &staged, number);
+        }
+        self.vet(from, &staged)?;
         self.opener
             .open(&staged, from.manifest.clone())
             .map_err(|error| Problem::from_error("rejected", &error, error.hint()))
@@ -157,14 +169,17 @@ impl Core {
     }
 
     pub(super) async fn start(&self, live: &Live) -> Result<(), Problem> {
+        let placement = placement(&live.manifest, &live.containment);
+        let _daring = self.dare(live.name(), live.hash(), placement).await;
         let starting = live.instance.clone();
         let started = self
             .run_step(live, "start", self.start_deadline(), move || {
                 block_on(starting.start())
             })
             .await;
-        if started.is_err() {
-            self.interrupt(&live.instance).await;
+        match &started {
+            Ok(()) => self.acquit(live.hash()),
+            Err(_) => self.interrupt(&live.instance).await,
         }
         started
     }
@@ -205,7 +220,7 @@ impl Core {
     /// Runs the author's `stop`, and ends what is unfinished then.
     pub(super) async fn stop(&self, live: &Live) -> Result<(), Problem> {
         // It may wait for its tasks.
-        live.facilities.thaw();
+        self.thaw(live).await;
         let stopping = live.instance.clone();
         let stopped = self
             .run_step(live, "stop", self.stop_deadline(), move || {
@@ -214,6 +229,14 @@ impl Core {
             .await;
         self.interrupt(&live.instance).await;
         stopped
+    }
+
+    /// Lets the tasks of a generation go on.
+    pub(super) async fn thaw(&self, live: &Live) {
+        live.facilities.thaw();
+        if let Err(error) = live.instance.thaw().await {
+            log::debug!("the tasks of plugin `{}` stand still: {error}", live.name());
+        }
     }
 
     async fn run_step<T: Send + 'static>(

@@ -50,7 +50,10 @@ impl Manager {
                 }
                 Step::Stop => self.begin(&name, Doing::Stopping),
                 Step::Close => self.begin(&name, Doing::Closing),
-                Step::Block(problems) => self.enter(&name, State::Blocked, problems),
+                Step::Block(problems) => {
+                    self.give_up(&name);
+                    self.enter(&name, State::Blocked, problems);
+                }
             }
         }
     }

@@ -6,17 +6,21 @@ use octa_loader::{ContentHash, Inspection, Manifest};
 
 use super::{
     Waiter,
+    facts::{By, Circumstances},
     live::{Doors, Live},
     make::Ingredients,
+    supervise::Supervision,
+    workers::placement,
 };
 use crate::{
     bus::SubscriptionHandle,
-    config::Allow,
+    config::{Allow, Containment, Placement, Restart},
     lifecycle::State,
     linked::Linked,
     plan::{Member, Standing},
     reload::RetiredStatus,
     status::{Ledger, PluginStatus, Problem, SubscriptionStatus},
+    why::Facts,
 };
 
 /// One plugin.
@@ -28,6 +32,8 @@ pub(super) struct Record {
     pub(super) manifest: Arc<Manifest>,
     pub(super) settled: Settled,
     pub(super) wanted: Wanted,
+    /// Who wants it there.
+    pub(super) by: By,
     pub(super) state: State,
     pub(super) since: Duration,
     /// Why it is not where it is wanted.
@@ -50,6 +56,8 @@ pub(super) struct Record {
     pub(super) is_unsettled: bool,
     /// Its file is gone: so is the plugin, when it is unloaded.
     pub(super) is_removed: bool,
+    /// How it broke down, and what is done about that.
+    pub(super) supervision: Supervision,
     /// Who asked for the reload that is under way.
     pub(super) asked: Option<Waiter>,
 }
@@ -62,6 +70,8 @@ pub(super) struct Settled {
     pub(super) allow: Allow,
     /// The plugin's configuration, as JSON with the secrets in it.
     pub(super) config: serde_json::Value,
+    /// Where it lives, and what it is kept from there.
+    pub(super) containment: Containment,
     /// What of its permissions or configuration keeps it from running.
     pub(super) held: Vec<Problem>,
 }
@@ -86,12 +96,14 @@ pub(super) enum Wanted {
 
 /// What can be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(crate) enum Doing {
     Opening,
     Starting,
     Reloading,
     Stopping,
     Closing,
+    /// It broke down, and what it has in hand is seen to.
+    Falling,
 }
 
 impl Source {
@@ -115,6 +127,7 @@ impl Record {
             manifest,
             settled,
             wanted: Wanted::Discovered,
+            by: By::Nobody,
             state: State::Discovered,
             since: Duration::ZERO,
             problems: Vec::new(),
@@ -128,14 +141,25 @@ impl Record {
             condemned: None,
             is_unsettled: false,
             is_removed: false,
+            supervision: Supervision::default(),
             asked: None,
         }
     }
 
-    pub(super) fn want(&mut self, wanted: Wanted) {
+    pub(super) fn want(&mut self, wanted: Wanted, by: By) {
         self.wanted = wanted;
+        self.by = by;
         if self.state == State::Failed && matches!(wanted, Wanted::Started | Wanted::Loaded) {
             // Asked for again, it is tried again.
+            self.supervision.hurry();
+            self.problems.clear();
+        }
+    }
+
+    /// If it has failed, that is forgotten: it is tried again, also if it was left alone.
+    pub(super) fn forgive(&mut self) {
+        if self.has_failed() {
+            self.supervision.forgive();
             self.problems.clear();
         }
     }
@@ -147,7 +171,11 @@ impl Record {
 
     /// Where it stands, its dependencies aside.
     pub(super) fn member(&self) -> Member {
-        let standing = if self.has_failed() {
+        Member::new(&self.manifest, self.standing())
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        if self.has_failed() && !self.is_coming_back() {
             Standing::Failed
         } else if self.wanted != Wanted::Started {
             Standing::Disabled
@@ -155,8 +183,7 @@ impl Record {
             Standing::Held
         } else {
             Standing::Ready
-        };
-        Member::new(&self.manifest, standing)
+        }
     }
 
     /// What the next generation is made from.
@@ -165,6 +192,7 @@ impl Record {
             source: self.source.clone(),
             manifest: self.manifest.clone(),
             allow: self.settled.allow.clone(),
+            containment: self.settled.containment.clone(),
             config: self.settled.config.clone(),
         }
     }
@@ -176,7 +204,7 @@ impl Record {
     }
 
     /// How it is seen from outside.
-    pub(super) fn seen(&self, retired: Vec<RetiredStatus>) -> Seen {
+    pub(super) fn seen(&self, retired: Vec<RetiredStatus>, restart: &Restart) -> Seen {
         let capabilities = self.manifest.capabilities.iter();
         let generation = self.live.as_ref().map(|live| live.status());
         let serves_since = generation.as_ref().map_or(0, |generation| generation.since);
@@ -197,9 +225,17 @@ impl Record {
             generation,
             retired,
             waiting: self.waiting.clone(),
+            placement: match placement(&self.manifest, &self.settled.containment) {
+                Placement::Process => "process",
+                _ => "in-process",
+            },
+            process: None,
+            restarts: self.supervision.status(restart),
+            faults: self.supervision.faults(),
         };
         Seen {
             status,
+            circumstances: Circumstances::of(self),
             subscriptions: self.doors.subscriptions(),
             live: self.live.clone(),
         }
@@ -210,17 +246,24 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct Seen {
     status: PluginStatus,
+    circumstances: Circumstances,
     subscriptions: Vec<SubscriptionHandle>,
     live: Option<Arc<Live>>,
 }
 
 impl Seen {
+    /// Its status, and what explains it.
+    pub(crate) fn facts(&self) -> Facts {
+        self.circumstances.facts(self.status())
+    }
+
     /// Its status with the numbers of now.
     pub(crate) fn status(&self) -> PluginStatus {
         let live = self.live.as_ref();
         let ledger = live.map(|live| live.ledger()).unwrap_or_default();
         PluginStatus {
             health: live.and_then(|live| live.health()),
+            process: live.and_then(|live| live.process()),
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
             unfinished: ledger.work,
             ledger,

@@ -250,8 +250,12 @@ impl Transaction {
     async fn freeze(&self) -> Result<(), Problem> {
         let limit = self.core.stop_deadline();
         self.old.facilities.freeze();
+        let frozen = async {
+            self.old.facilities.frozen().await;
+            self.old.instance.freeze().await
+        };
         tokio::select! {
-            () = self.old.facilities.frozen() => Ok(()),
+            frozen = frozen => frozen.map_err(|error| Problem::from(&error)),
             () = self.core.commons.clock.sleep(limit) => {
                 let message = format!(
                     "a task of plugin `{}` blocks its thread for more than {limit:?}, so its state cannot be saved",
@@ -376,7 +380,7 @@ impl Transaction {
 
     /// The old generation serves again.
     async fn go_back(&self, is_stopped: bool) -> Result<(), Problem> {
-        self.old.facilities.thaw();
+        self.core.thaw(&self.old).await;
         let mut started = Ok(());
         if self.kind == ReloadKind::Exclusive && is_stopped {
             started = self.core.start(&self.old).await;

@@ -48,11 +48,30 @@ impl Core {
 
     /// Records that a content is not to serve. Begins at once, awaited or not.
     pub(super) fn refuse(self: &Arc<Self>, name: &str, hash: ContentHash, why: &str) -> Recorded {
-        let at = nanos(self.commons.clock.wall());
-        let why = why.to_owned();
+        self.record_refusal(name, hash, why, false)
+    }
+
+    /// Records that a content ends the process that opens it. Begins at once, awaited or not.
+    pub(super) fn ban(self: &Arc<Self>, name: &str, hash: ContentHash, why: &str) -> Recorded {
+        self.record_refusal(name, hash, why, true)
+    }
+
+    fn record_refusal(
+        self: &Arc<Self>,
+        name: &str,
+        hash: ContentHash,
+        why: &str,
+        is_fatal: bool,
+    ) -> Recorded {
+        let refused = octa_loader::Refused {
+            hash,
+            why: why.to_owned(),
+            at: nanos(self.commons.clock.wall()),
+            is_fatal,
+        };
         self.in_store(name.to_owned(), move |store, name| {
             let mut standing = standing_to_change(store, name)?;
-            standing.refuse(octa_loader::Refused { hash, why, at });
+            standing.refuse(refused);
             store.release(name, hash);
             store.record(name, &standing)
         })
@@ -174,16 +193,16 @@ pub(super) fn look_back(
 }
 
 impl Manager {
+    /// What served last of a plugin, if that is another content than what it has now.
+    pub(super) async fn last_good(&self, name: &str) -> Option<Inspection> {
+        let hash = self.records.get(name)?.source.hash();
+        self.core.last_good(name, hash).await
+    }
+
     /// Puts what served last in the place of a build that cannot run.
-    pub(super) async fn fall_back(&mut self, name: &str, problem: Problem) {
-        let Some(record) = self.records.get(name) else {
-            return;
-        };
-        let hash = record.source.hash();
-        let Some(good) = self.core.last_good(name, hash).await else {
-            return;
-        };
-        if let Some(hash) = hash {
+    pub(super) fn fall_back(&mut self, name: &str, good: Inspection, problem: Problem) {
+        let record = self.records.get(name);
+        if let Some(hash) = record.and_then(|record| record.source.hash()) {
             // Not awaited: what follows does not need it.
             drop(self.core.refuse(name, hash, &problem.message));
         }

@@ -13,6 +13,7 @@ use super::{
     make::Ingredients,
     record::{Doing, Settled, Source},
     reload::{Conclusion, Handover, Transaction},
+    supervise::{Breakdown, Gravity},
     with_hint,
 };
 use crate::{
@@ -144,6 +145,7 @@ impl Manager {
                 source: successor.source,
                 manifest: successor.manifest,
                 allow: successor.settled.allow.clone(),
+                containment: successor.settled.containment.clone(),
                 config: successor.settled.config.clone(),
             },
             kind,
@@ -310,6 +312,7 @@ impl Manager {
                 record.source = new.source.clone();
                 record.manifest = new.manifest.clone();
                 record.settled.allow = new.allow.clone();
+                record.settled.containment = new.containment.clone();
                 record.settled.config = new.config.clone();
                 record.settled.held = Vec::new();
                 record.waiting = because.iter().cloned().collect();
@@ -333,9 +336,8 @@ impl Manager {
                 self.stay(name, &version, problem, (waiter, recorded));
             }
             Conclusion::Lost(problem) => {
-                record.doors.close(&self.publisher);
                 self.core.commons.services.unregister(name);
-                self.enter(name, State::Failed, vec![problem.clone()]);
+                self.failed_to_start(name, problem.clone(), Gravity::Failure);
                 self.answer(waiter, Err(problem), nothing());
             }
         }
@@ -403,12 +405,12 @@ impl Manager {
         let (inspection, saved) = match self.core.what_served_before(name).await {
             Ok(before) => before,
             Err(other) => {
-                log::error!(
+                let message = format!(
                     "{}; and there is no way back: {}",
-                    problem.message,
-                    other.message
+                    problem.message, other.message
                 );
-                return;
+                let problem = Problem { message, ..problem };
+                return self.fall(name, Breakdown::Unfit(problem));
             }
         };
         let mut successor = self.successor(inspection);

@@ -14,8 +14,10 @@ use thiserror::Error;
 
 use super::{
     Core, Manager,
+    facts::By,
     record::{Record, Settled, Source, Wanted},
     remember::look_back,
+    workers::{misplaced, placement},
 };
 use crate::{
     authorize::review,
@@ -143,7 +145,7 @@ impl Manager {
             && record.settled.enabled
             && is_running
         {
-            record.want(Wanted::Started);
+            record.want(Wanted::Started, By::Directory);
         }
     }
 
@@ -164,6 +166,7 @@ impl Manager {
             let is_same = known.source.hash() == record.source.hash();
             record.state = known.state;
             record.wanted = known.wanted;
+            record.by = known.by;
             // Told of a newer build while the kernel's copy of an older one runs.
             let is_copy = matches!(&record.source, Source::File(found) if Some(&found.path) != record.file.as_ref());
             if is_same || is_copy {
@@ -171,6 +174,11 @@ impl Manager {
             }
             record.doors = known.doors;
             record.generations = known.generations;
+            record.supervision = if is_same {
+                known.supervision
+            } else {
+                known.supervision.of_successor()
+            };
             if is_same {
                 record.since = known.since;
                 record.problems = known.problems;
@@ -198,11 +206,12 @@ impl Manager {
                 serde_json::Value::Null
             }
         };
-        held.extend(misplaced(manifest));
+        held.extend(misplaced(manifest, &self.core.config.load()));
         Settled {
             enabled: plugin.enabled,
             allow: plugin.allow,
             config,
+            containment: plugin.containment,
             held,
         }
     }
@@ -225,16 +234,13 @@ fn conflict(first: &Path, second: &Path, name: &str) -> Problem {
     Problem::new("conflict", message, Some("remove one of them".to_owned()))
 }
 
-/// A plugin that does not want to live where this kernel can have it.
-fn misplaced(manifest: &Manifest) -> Option<Problem> {
-    (manifest.placement == Placement::Process).then(|| {
-        let message = format!(
-            "plugin `{}` runs in a child process only, which this kernel does not offer",
-            manifest.name,
-        );
-        let hint = "build it with another `placement`".to_owned();
-        Problem::new("unsupported", message, Some(hint))
-    })
+/// The process that a plugin is to live in.
+fn host_of(manifest: &Manifest, core: &Core) -> HostFacts {
+    let containment = core.config.load().plugin(&manifest.name).containment;
+    match placement(manifest, &containment) {
+        Placement::Process => HostFacts::child_process(octa_loader::ABI_MAJOR),
+        _ => HostFacts::in_process(octa_loader::ABI_MAJOR),
+    }
 }
 
 /// Names that are known as something else: who calls, and whose topics they are.
@@ -319,7 +325,7 @@ fn find(path: &Path, core: &Core) -> Found {
     }
 }
 
-/// Looks into a file and decides whether it may run in this process.
+/// Looks into a file and decides whether it may run where it is to live.
 pub(super) fn accept(path: &Path, core: &Core) -> Result<Inspection, Rejection> {
     let rejected = |error: InspectError| {
         let problem = Problem::from_error("rejected", &error, error.hint());
@@ -330,7 +336,7 @@ pub(super) fn accept(path: &Path, core: &Core) -> Result<Inspection, Rejection> 
         }
     };
     let inspection = inspect_to_stage(path, core.rules).map_err(rejected)?;
-    let verdict = inspection.verdict(&HostFacts::in_process(octa_loader::ABI_MAJOR));
+    let verdict = inspection.verdict(&host_of(&inspection.manifest, core));
     verdict.map_err(|refusal| {
         let problem = Problem::from_error("rejected", &refusal, refusal.hint());
         if matches!(refusal, Refusal::OtherMachine { .. }) {

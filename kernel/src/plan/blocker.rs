@@ -7,7 +7,6 @@ use semver::{Version, VersionReq};
 
 use super::Standing;
 use super::graph::Graph;
-use crate::nearest::nearest;
 
 /// A reason why a plugin cannot start.
 ///
@@ -237,13 +236,9 @@ impl<'a> Walk<'a> {
     }
 
     fn nobody(self, need: &Need, chain: &[usize]) -> Blocker {
-        let (members, chain) = (&self.graph.members, self.names(chain));
-        let found: Vec<_> = members
-            .iter()
-            .filter(|member| match &need.dependency {
-                Dependency::Capability(name) => member.capabilities.contains(name),
-                Dependency::Plugin(name) => member.name == *name,
-            })
+        let chain = self.names(chain);
+        let offering = self.graph.offering(&need.dependency);
+        let found: Vec<_> = offering
             .map(|member| (member.name.clone(), member.version.clone()))
             .collect();
         if !found.is_empty() {
@@ -255,22 +250,11 @@ impl<'a> Walk<'a> {
                 chain,
             };
         }
-        let nearest = match &need.dependency {
-            Dependency::Capability(name) => nearest(name, self.capabilities()),
-            Dependency::Plugin(name) => nearest(name, members.iter().map(|it| it.name.as_str())),
-        };
         Blocker::Missing {
             need: need.dependency.clone(),
-            nearest: nearest.map(str::to_owned),
+            nearest: self.graph.nearest(&need.dependency).map(str::to_owned),
             chain,
         }
-    }
-
-    fn capabilities(self) -> impl Iterator<Item = &'a str> {
-        self.graph
-            .members
-            .iter()
-            .flat_map(|member| member.capabilities.iter().map(String::as_str))
     }
 
     fn names(self, chain: &[usize]) -> Vec<String> {

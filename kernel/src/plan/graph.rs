@@ -6,6 +6,7 @@ use octa_loader::{Dependency, Need};
 use semver::VersionReq;
 
 use super::{Member, Standing};
+use crate::nearest::nearest;
 
 /// Members by name, and who can meet each of their needs.
 #[derive(Debug)]
@@ -54,6 +55,26 @@ impl Graph {
     pub(super) fn needs(&self, member: usize) -> impl Iterator<Item = (&Need, &[usize])> {
         let providers = self.providers[member].iter().map(Vec::as_slice);
         self.members[member].needs.iter().zip(providers)
+    }
+
+    /// Everybody who offers this, in whatever version.
+    pub(super) fn offering(&self, dependency: &Dependency) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |member| match dependency {
+            Dependency::Capability(name) => member.capabilities.contains(name),
+            Dependency::Plugin(name) => member.name == *name,
+        })
+    }
+
+    /// The known name closest to what nobody offers.
+    pub(super) fn nearest(&self, dependency: &Dependency) -> Option<&str> {
+        let members = self.members.iter();
+        match dependency {
+            Dependency::Capability(name) => {
+                let capabilities = members.flat_map(|member| &member.capabilities);
+                nearest(name, capabilities.map(String::as_str))
+            }
+            Dependency::Plugin(name) => nearest(name, members.map(|it| it.name.as_str())),
+        }
     }
 
     /// The needs without which a member cannot run.

@@ -212,6 +212,46 @@ fn standing_decides_first() {
     assert_eq!(why(&plan, "unknown"), "");
 }
 
+#[test]
+fn unmet_needs_name_everybody_who_might_have_met_them() {
+    let plan = Plan::new([
+        standing("off", Standing::Disabled),
+        Member {
+            standing: Standing::Failed,
+            ..member("one", &["x"], &[])
+        },
+        Member {
+            standing: Standing::Failed,
+            ..member("two", &["x"], &[])
+        },
+        member("user", &["own"], &["x", "own", "@off?", "y", "@two ^2"]),
+    ]);
+    let unmet = plan.unmet("user");
+    let lacks: Vec<_> = unmet.iter().map(|it| (it.optional, &it.lack)).collect();
+    let not_running = |providers: &[&'static str]| Lack::NotRunning {
+        providers: providers.to_vec(),
+    };
+    let wanted = VersionReq::parse("^2").unwrap();
+    let version = Version::new(1, 2, 3);
+    let found = vec![("two", &version)];
+    assert_eq!(
+        lacks,
+        [
+            (false, &not_running(&["one", "two"])),
+            (true, &not_running(&["off"])),
+            (false, &Lack::Missing { nearest: Some("x") }),
+            (
+                false,
+                &Lack::OtherVersions {
+                    wanted: &wanted,
+                    found
+                }
+            ),
+        ]
+    );
+    assert!(plan.unmet("unknown").is_empty());
+}
+
 /// A random house: up to ten plugins `p0` … `p9`, offering and needing a few of `x0` … `x3` and
 /// each other.
 fn house() -> impl Strategy<Value = Vec<Member>> {
@@ -310,7 +350,10 @@ proptest! {
                 let free = |it: &Member| it.name == member.name || starts(it);
                 !need.optional && !house.iter().any(|it| offers(it, need) && free(it))
             });
-            prop_assert_eq!(unmet.count(), plan.blockers(&member.name).len());
+            let unmet = unmet.count();
+            prop_assert_eq!(unmet, plan.blockers(&member.name).len());
+            let told = plan.unmet(&member.name);
+            prop_assert_eq!(unmet, told.iter().filter(|it| !it.optional).count());
         }
     }
 

@@ -35,6 +35,9 @@ struct Seen {
 struct Watched {
     intake: Intake,
     moment: Moment,
+    /// It broke down: nobody has seen to that yet, or it may come back.
+    is_dead: bool,
+    is_expected: bool,
     deadline: Option<Duration>,
 }
 
@@ -53,8 +56,12 @@ impl Services {
             if seen.is_past(call.route) {
                 continue;
             }
-            let Some(paused) = seen.intakes.iter().find(|w| w.moment.is_paused()) else {
-                return nobody(call.route).into();
+            let is_awaited = |watched: &&Watched| {
+                watched.moment.is_paused()
+                    || call.died.is_some() && (watched.is_dead || watched.is_expected)
+            };
+            let Some(paused) = seen.intakes.iter().find(is_awaited) else {
+                return call.nobody().into();
             };
             if call.may_be_waited_for(&seen.providers)
                 && let Some(begun) = self.enter_one(&call.as_inside(), &seen.providers, cx)
@@ -69,6 +76,20 @@ impl Services {
 }
 
 impl Setup<'_> {
+    /// Whether it is begun once more if this provider dies over it.
+    pub(super) fn is_repeatable_by(&self, provider: &Provider) -> bool {
+        provider.fate.is_mortal() && provider.idempotent && self.died.is_none()
+    }
+
+    /// That there is no provider; who had one knows how it died.
+    fn nobody(&self) -> Error {
+        let name = self.route.name();
+        self.died.cloned().unwrap_or_else(|| {
+            let message = format!("no plugin that offers `{name}` is started");
+            Error::new(ErrorKind::Unavailable, message).with_hint("`octa list` shows why")
+        })
+    }
+
     /// Whether a provider may wait for it, directly or by way of other calls.
     fn may_be_waited_for(&self, providers: &Providers) -> bool {
         let is_caller = |provider: &Provider| **provider.instance.name() == *self.envelope.caller;
@@ -94,10 +115,12 @@ impl Seen {
     fn now(route: &Route) -> Self {
         let mut signals = vec![Box::pin(route.next_change())];
         let providers = route.providers();
-        let watch = |(intake, deadline): (&Intake, _)| {
+        let watch = |(intake, deadline, is_dead): (&Intake, _, bool)| {
             signals.push(Box::pin(intake.next_resumption()));
             Watched {
                 moment: intake.look(),
+                is_dead,
+                is_expected: intake.is_expected(),
                 intake: intake.clone(),
                 deadline,
             }
@@ -110,7 +133,10 @@ impl Seen {
     }
 
     fn is_past(&self, route: &Route) -> bool {
-        let has_changed = |watched: &Watched| watched.intake.look() != watched.moment;
+        let has_changed = |watched: &Watched| {
+            let is_given_up = watched.is_expected && !watched.intake.is_expected();
+            is_given_up || watched.intake.look() != watched.moment
+        };
         !Arc::ptr_eq(&self.providers, &route.providers()) || self.intakes.iter().any(has_changed)
     }
 }
@@ -126,9 +152,4 @@ impl Future for Signals {
             Poll::Pending
         }
     }
-}
-
-fn nobody(route: &Route) -> Error {
-    let message = format!("no plugin that offers `{}` is started", route.name());
-    Error::new(ErrorKind::Unavailable, message).with_hint("`octa list` shows why")
 }

@@ -34,6 +34,8 @@ pub(super) struct Setup<'a> {
     pub(super) payload: &'a Payload,
     /// A call or a delivery inside a provider may wait for it.
     pub(super) is_from_inside: bool,
+    /// How its first provider died over it, if one has.
+    pub(super) died: Option<&'a Error>,
 }
 
 impl Services {
@@ -56,6 +58,7 @@ impl Services {
                 chain: route.chain(),
                 payload,
                 is_from_inside: false,
+                died: None,
             };
             return self.choose(&call, cx);
         }
@@ -80,6 +83,7 @@ impl Services {
                     chain: chain.as_str(),
                     payload,
                     is_from_inside: false,
+                    died: None,
                 };
                 self.choose(&call, cx)
             }
@@ -135,12 +139,18 @@ impl Services {
         match provider.start(call, limit, cx) {
             Started::Ready(outcome) => {
                 if outcome.result.is_err() || provider.probation.is_some() {
+                    if let Some(elsewhere) = self.after_death(call, provider, &outcome, cx) {
+                        return elsewhere;
+                    }
                     note(call.route.name(), provider.probation.as_deref(), &outcome);
                 }
                 Some(Begun::Ready(outcome))
             }
             Started::Pending(work) => {
-                Some(self.wait(call, Some(provider), limit, Waited::Inline(work), cx))
+                let is_repeatable = call.is_repeatable_by(provider);
+                let kept = is_repeatable.then(|| KeptCall::new(self, call, limit));
+                let work = Waited::Inline(work, kept);
+                Some(self.wait(call, Some(provider), limit, work, cx))
             }
             Started::TurnedAway(_) => None,
         }
@@ -177,6 +187,28 @@ impl Services {
         });
         let work = Waited::Elsewhere(told, kept);
         Some(self.wait(call, Some(provider), limit, work, cx))
+    }
+
+    /// Where a call goes whose provider was dead, which is as if that let nothing in, or died over
+    /// it; nowhere if the outcome is to stay.
+    #[cold]
+    fn after_death(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        outcome: &Outcome,
+        cx: &mut Context<'_>,
+    ) -> Option<Option<Begun>> {
+        let error = outcome.result.as_ref().err()?;
+        if provider.fate.has_refused(error) && provider.idempotent {
+            return Some(None);
+        }
+        if !call.is_repeatable_by(provider) || !provider.fate.has_ended(error) {
+            return None;
+        }
+        let limit = self.deadline(call.envelope, provider.deadline);
+        let begun = KeptCall::new(self, call, limit).begin_once_more(error, cx)?;
+        Some(Some(begun))
     }
 
     #[cold]

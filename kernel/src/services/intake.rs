@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::sync::{Notify, futures::OwnedNotified};
@@ -20,6 +20,9 @@ struct Shared {
     /// Even while calls go on, odd while they wait. Who finds the same number twice knows that
     /// nothing happened in between.
     changes: AtomicUsize,
+    /// The plugin has broken down and may be started again: calls that it had in hand, and that
+    /// can be repeated, wait for that; new ones fail.
+    is_expected: AtomicBool,
     resumed: Arc<Notify>,
 }
 
@@ -40,6 +43,22 @@ impl Intake {
         if resumed.is_ok() {
             self.0.resumed.notify_waiters();
         }
+    }
+
+    /// The plugin has broken down and may come back.
+    pub(crate) fn expect(&self) {
+        self.0.is_expected.store(true, Ordering::SeqCst);
+    }
+
+    /// It is back, or does not come.
+    pub(crate) fn expect_no_more(&self) {
+        if self.0.is_expected.swap(false, Ordering::SeqCst) {
+            self.0.resumed.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_expected(&self) -> bool {
+        self.0.is_expected.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, task::Context, time::Duration};
 
 use octa_loader::Envelope;
-use octa_plugin_api::Payload;
+use octa_plugin_api::{Error, Payload};
 
 use super::{
     Route, Services,
@@ -24,6 +24,7 @@ pub(super) struct KeptCall {
     headers: Vec<u8>,
     payload: Payload,
     is_from_inside: bool,
+    died: Option<Error>,
     /// When its time is over, by the monotonic clock.
     until: Duration,
 }
@@ -44,6 +45,7 @@ impl KeptCall {
             headers: envelope.headers.to_vec(),
             payload: call.payload.clone(),
             is_from_inside: call.is_from_inside,
+            died: call.died.cloned(),
             until: services.0.clock.monotonic().saturating_add(limit),
         })
     }
@@ -52,6 +54,25 @@ impl KeptCall {
     pub(super) fn begin_again(&self, cx: &mut Context<'_>) -> Option<Begun> {
         let is_late = self.services.0.clock.monotonic() >= self.until;
         (!is_late).then(|| self.with(|call| self.services.try_again(&call.as_outside(), cx)))
+    }
+
+    /// Looks for another provider after this one died, or for the same one when it is back, if
+    /// there is time left.
+    pub(super) fn begin_once_more(&self, died: &Error, cx: &mut Context<'_>) -> Option<Begun> {
+        let is_late = self.services.0.clock.monotonic() >= self.until;
+        let begin = |call: &Setup<'_>| {
+            let envelope = Envelope {
+                attempt: call.envelope.attempt + 1,
+                ..*call.envelope
+            };
+            let call = Setup {
+                envelope: &envelope,
+                died: Some(died),
+                ..call.as_outside()
+            };
+            self.services.try_again(&call, cx)
+        };
+        (!is_late).then(|| self.with(begin))
     }
 
     /// The same call with the time that is left of it.
@@ -73,6 +94,7 @@ impl KeptCall {
             chain: &self.chain,
             payload: &self.payload,
             is_from_inside: self.is_from_inside,
+            died: self.died.as_ref(),
         })
     }
 }

@@ -12,6 +12,8 @@ use std::{
 use octa_loader::{BoxFuture, Outcome, Work};
 use octa_plugin_api::{Error, ErrorKind};
 
+use crate::fate::Fate;
+
 use super::{
     Probation, Provider, Services,
     again::Signals,
@@ -26,12 +28,14 @@ pub(crate) struct PendingCall {
     timer: BoxFuture<()>,
     limit: Duration,
     capability: Arc<str>,
+    /// That of a provider that may die over it, where it can be repeated then.
+    fate: Option<Fate>,
 }
 
 /// What a call waits for.
 pub(super) enum Waited {
     /// Work of a plugin, polled by who calls.
-    Inline(Work),
+    Inline(Work, Option<Arc<KeptCall>>),
     /// A thread to spare that works on it; `None` if the provider turned that away.
     Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>),
     /// Another provider, or the same one again.
@@ -55,10 +59,13 @@ impl Services {
             timer: self.0.clock.sleep(limit),
             limit,
             capability: call.route.name().clone(),
+            fate: provider
+                .filter(|provider| call.is_repeatable_by(provider))
+                .map(|provider| provider.fate.clone()),
         };
         let polled = match pending.work {
             // It was polled when it began.
-            Waited::Inline(_) => pending.poll_timer(cx),
+            Waited::Inline(..) => pending.poll_timer(cx),
             _ => Pin::new(&mut pending).poll(cx),
         };
         match polled {
@@ -72,7 +79,7 @@ impl Waited {
     /// The outcome, or `None` if the call is to begin again.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         match self {
-            Self::Inline(work) => Pin::new(work).poll(cx).map(Some),
+            Self::Inline(work, _) => Pin::new(work).poll(cx).map(Some),
             Self::Elsewhere(told, _) => told.as_mut().poll(cx),
             Self::Provider(signals, _) => Pin::new(signals).poll(cx).map(|()| None),
         }
@@ -81,7 +88,7 @@ impl Waited {
     /// The call as it was begun, where it may have to begin again.
     fn kept(&self) -> Option<Arc<KeptCall>> {
         match self {
-            Self::Inline(_) => None,
+            Self::Inline(_, call) => call.clone(),
             Self::Elsewhere(_, call) | Self::Provider(_, call) => Some(call.clone()),
         }
     }
@@ -90,22 +97,33 @@ impl Waited {
 impl PendingCall {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let Some(outcome) = ready!(self.work.poll(cx)) else {
-            return self.begin_again(cx);
+            let begun = self.work.kept().and_then(|call| call.begin_again(cx));
+            return self.go_on(begun);
         };
+        if let Some(begun) = self.begin_once_more(&outcome, cx) {
+            return self.go_on(Some(begun));
+        }
         note(&self.capability, self.probation.as_deref(), &outcome);
         Poll::Ready(outcome)
     }
 
+    /// Begins it elsewhere if its provider has died over it and there is time left.
+    fn begin_once_more(&mut self, outcome: &Outcome, cx: &mut Context<'_>) -> Option<Begun> {
+        let (fate, error) = (self.fate.take()?, outcome.result.as_ref().err()?);
+        let kept = self.work.kept().filter(|_| fate.has_ended(error))?;
+        kept.begin_once_more(error, cx)
+    }
+
     /// Goes on with another provider, or with the wait for one; the deadline stays as it is. What
     /// was waited for is ready, and must not be polled again.
-    fn begin_again(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let begun = self.work.kept().and_then(|call| call.begin_again(cx));
+    fn go_on(&mut self, begun: Option<Begun>) -> Poll<Outcome> {
         match begun {
             None => Poll::Ready(self.too_late()),
             Some(Begun::Ready(outcome)) => Poll::Ready(outcome),
             Some(Begun::Pending(next)) => {
                 self.work = next.work;
                 self.probation = next.probation;
+                self.fate = next.fate;
                 Poll::Pending
             }
         }

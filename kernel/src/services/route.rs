@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use octa_loader::{Capability, Instance};
 use tokio::sync::{Notify, futures::OwnedNotified};
 
+use crate::fate::Fate;
+
 use super::{
     Health, Intake, Probation,
     chain::{DIGITS, digits},
@@ -39,8 +41,8 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Providers {
     present: Vec<Provider>,
-    /// Plugins that offered it when they were taken away with their intake paused: as long as it
-    /// is, they are expected back.
+    /// Plugins that offered it when they were taken away with their intake paused, or after a
+    /// death: as long as it is, or they are to be started again, they are expected back.
     away: Vec<Away>,
 }
 
@@ -72,6 +74,7 @@ pub(crate) struct Provider {
     /// While its generation is new.
     pub(super) probation: Option<Arc<Probation>>,
     pub(super) health: Arc<Health>,
+    pub(super) fate: Fate,
 }
 
 impl Provider {
@@ -101,11 +104,13 @@ impl Provider {
 }
 
 impl Providers {
-    /// The intake of each plugin that offers the capability or will again, and the deadline that
-    /// it declares for it.
-    pub(super) fn intakes(&self) -> impl Iterator<Item = (&Intake, Option<Duration>)> {
-        let present = self.present.iter().map(|p| (&p.intake, p.deadline));
-        present.chain(self.away.iter().map(|away| (&away.intake, away.deadline)))
+    /// The intake of each plugin that offers the capability or will again, the deadline that it
+    /// declares for it, and whether it is dead and nobody has seen to that yet.
+    pub(super) fn intakes(&self) -> impl Iterator<Item = (&Intake, Option<Duration>, bool)> {
+        let present = self.present.iter();
+        let present = present.map(|p| (&p.intake, p.deadline, p.fate.is_dead()));
+        let away = self.away.iter();
+        present.chain(away.map(|away| (&away.intake, away.deadline, false)))
     }
 }
 
@@ -187,10 +192,10 @@ impl Route {
         self.change(providers);
     }
 
-    /// Takes away what a plugin offers; if its intake is paused, calls wait for what it offers
-    /// next.
+    /// Takes away what a plugin offers; if its intake is paused or it is expected back, there are
+    /// calls that wait for what it offers next.
     pub(super) fn remove(&self, plugin: &str) {
-        self.take_away(plugin, Intake::is_paused);
+        self.take_away(plugin, |intake| intake.is_paused() || intake.is_expected());
     }
 
     /// Takes away what a plugin offers, for it will not offer it again.

@@ -1,6 +1,7 @@
 //! Calls while their providers come and go: what one waiting call does, step by step. Many at
 //! once are the job of `tests::storm`; what they are tried on is that of `tests::house`.
 
+mod death;
 mod house;
 mod storm;
 

@@ -17,6 +17,7 @@ const ARTIFACTS: &str = "artifacts";
 const STATES: &str = "states";
 const PLUGINS: &str = "plugins";
 const UNFINISHED: &str = "unfinished";
+const TRYING: &str = "trying";
 
 /// The directories of one store.
 #[derive(Debug)]
@@ -57,6 +58,10 @@ impl Files {
 
     pub(super) fn standing(&self, plugin: &str) -> PathBuf {
         self.path.join(PLUGINS).join(format!("{plugin}.json"))
+    }
+
+    pub(super) fn trying(&self) -> PathBuf {
+        self.path.join(TRYING)
     }
 
     /// The standings of all plugins.

@@ -65,6 +65,9 @@ pub struct Refused {
     pub why: String,
     /// When it was refused, in nanoseconds since 1970.
     pub at: u64,
+    /// It ends the process that opens it, and is not to be opened in the kernel's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_fatal: bool,
 }
 
 impl Standing {
@@ -73,11 +76,13 @@ impl Standing {
 
     /// Enters what serves from now on, and what the one before it saved when it was replaced.
     ///
-    /// A refusal of its content is forgotten.
+    /// A refusal of its content is forgotten, unless it ends processes.
     /// If the one before it has the same content, the one before that stays the previous one, since
     /// going back to the same content leads nowhere.
     pub fn serve(&mut self, next: Served, saved: Option<SavedState>) {
-        self.refused.retain(|refused| refused.hash != next.hash);
+        // It may have served where it can end nothing else.
+        let stays = |it: &Refused| it.hash != next.hash || it.is_fatal;
+        self.refused.retain(stays);
         let replaced = self.current.replace(next);
         if let Some(replaced) = replaced
             && Some(replaced.hash) != self.current.as_ref().map(|current| current.hash)
@@ -198,6 +203,7 @@ mod tests {
             hash: ContentHash::of(&content.to_le_bytes()),
             why: "its `start` panicked".to_owned(),
             at,
+            is_fatal: false,
         };
         let first = refused(0, 1);
         standing.refuse(first.clone());
@@ -253,6 +259,7 @@ mod tests {
             hash: ContentHash::of(b"c"),
             why: "its `start` panicked".to_owned(),
             at: 3,
+            is_fatal: false,
         });
         assert_eq!(standing, expected);
         let written = String::from_utf8(to_json(&expected).expect("JSON"));

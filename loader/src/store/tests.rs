@@ -144,6 +144,7 @@ fn a_standing_is_found_by_the_next_process() {
         hash: ContentHash::of(b""),
         why: "its `start` panicked".to_owned(),
         at: 6,
+        is_fatal: false,
     });
     store.record(ECHO, &standing).expect("recorded");
     drop(store);

@@ -6,12 +6,15 @@ use octa_loader::{
     BoxFuture, CreateOptions, Host, Instance, LogLine, Outcome, Overflow, Request, Submitted,
     Subscription as Declared, operation,
 };
-use octa_plugin_api::{Context, Error, Payload, Result, decode, export::linked, tentacle};
+use octa_plugin_api::{
+    Context, Error, ErrorKind, Payload, Result, decode, export::linked, tentacle,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::{Deliveries, Lanes, Mailbox};
 use crate::{
     bus::{Bus, PublishOutcome, Publisher, Subscription, SubscriptionOptions},
+    fate::Fate,
     linked::Linked,
     pool::{Keep, Pool},
     spare::Spare,
@@ -137,6 +140,7 @@ impl Shop {
             publisher: self.kernel.clone(),
             spare: self.spare.clone(),
             probation: None,
+            fate: Fate::shared(),
         }
     }
 
@@ -221,6 +225,12 @@ impl Asked {
 
     pub(super) fn fail(self) {
         let _ = self.answer.send(Err(Error::msg("on purpose")));
+    }
+
+    /// Answers as an instance does that is not there any more.
+    pub(super) fn turn_away(self) {
+        let error = Error::new(ErrorKind::Unavailable, "nobody is there");
+        let _ = self.answer.send(Err(error));
     }
 }
 

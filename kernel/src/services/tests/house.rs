@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     task::{Context as TaskContext, Poll, Wake, Waker},
@@ -28,6 +28,7 @@ use serde_json::json;
 
 use crate::{
     Linked,
+    fate::Fate,
     kernel::HOST,
     services::{Begun, Health, Intake, PendingCall, Probation, Services},
     spare::Spare,
@@ -121,6 +122,14 @@ impl Tentacle for Generation {
     fn panic_blocking(&self) -> Result<u64> {
         panic!("on purpose")
     }
+
+    /// Which attempt it is, after a second.
+    #[capability("lamp.attempt", idempotent)]
+    async fn attempt(&self, ctx: &Context) -> Result<u64> {
+        ctx.sleep(Duration::from_secs(1)).await;
+        self.handle();
+        Ok(u64::from(ctx.attempt()))
+    }
 }
 
 /// A generation that is open.
@@ -128,6 +137,18 @@ pub(super) struct Lamp {
     pub(super) instance: Instance,
     pub(super) number: u64,
     manifest: Arc<Manifest>,
+    /// Whether its process is dead, as far as the kernel can see.
+    pub(super) is_dead: Arc<AtomicBool>,
+    fate: Fate,
+}
+
+impl Lamp {
+    /// Ends what is under way as the death of a process does.
+    pub(super) fn die(&self) {
+        self.is_dead.store(true, Ordering::SeqCst);
+        self.instance.interrupt(PATIENCE);
+        self.instance.close();
+    }
 }
 
 /// Where lamps are.
@@ -190,18 +211,28 @@ impl<C: Clock + Clone> House<C> {
         let generation = linked.root().generation(manifest.clone());
         let instance = Instance::create(&generation, desk, &options).expect("an instance");
         instance.open();
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let seen = is_dead.clone();
         Lamp {
             instance,
             number,
             manifest,
+            is_dead,
+            fate: Fate::own(move || seen.load(Ordering::SeqCst)),
         }
     }
 
     pub(super) fn offer(&self, lamp: &Lamp, intake: &Intake, probation: Option<&Arc<Probation>>) {
         let (instance, manifest) = (&lamp.instance, &lamp.manifest);
         let health = Arc::new(Health::default());
-        self.services
-            .register(instance, manifest, &health, intake, probation.cloned());
+        self.services.register(
+            instance,
+            manifest,
+            &health,
+            intake,
+            probation.cloned(),
+            &lamp.fate,
+        );
     }
 
     /// Offers `lamp.ask` as `relay`, a name that no lamp offers.
@@ -214,8 +245,14 @@ impl<C: Clock + Clone> House<C> {
             };
         }
         let health = Arc::new(Health::default());
-        self.services
-            .register(&lamp.instance, &manifest, &health, &Intake::default(), None);
+        self.services.register(
+            &lamp.instance,
+            &manifest,
+            &health,
+            &Intake::default(),
+            None,
+            &lamp.fate,
+        );
     }
 
     pub(super) fn handled(&self, number: u64) -> u64 {

@@ -1,0 +1,391 @@
+//! The kernel's end of the connection to a worker: what was asked, who asks, and what comes in.
+//!
+//! Whoever waits for an answer may read what has come; else the thread of the process does.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use octa_plugin_api::{Error, ErrorKind};
+use octa_wire::{Confinement, DecodeError, FRAME_BYTES_MAX, ToKernel, ToWorker};
+use parking_lot::Mutex;
+
+use super::{
+    exit::Exit,
+    pending::{Asked, Pending, Raw},
+    seat::Seat,
+};
+use crate::link::{Link, LinkError, Receiving};
+
+/// How long a caller looks for the answer itself before it goes to sleep: a little longer than it
+/// takes to wake a thread on another processor.
+const LOOK: Duration = Duration::from_micros(100);
+/// After so many answers in a row that took longer, callers look only now and then.
+const MISSES: u32 = 4;
+/// How rarely: every so many calls.
+const SELDOM: u32 = 16;
+/// Beyond this, a buffer for messages is not kept.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// A connection to a worker.
+pub(super) struct Session {
+    link: Link,
+    name: Arc<str>,
+    next: AtomicU64,
+    /// Asked under a number; `None` after the end.
+    waiting: Mutex<Option<HashMap<u64, Arc<Pending>>>>,
+    /// Instances there are; `None` after the end.
+    seats: Mutex<Option<HashMap<u32, Arc<Seat>>>>,
+    instances: AtomicU32,
+    /// How many messages came in.
+    heard: AtomicU64,
+    misses: AtomicU32,
+    exit: OnceLock<Exit>,
+    pub(super) confinement: OnceLock<Confinement>,
+    is_dismissed: AtomicBool,
+    /// Why the kernel killed it, if it did.
+    killed: Mutex<Option<String>>,
+}
+
+/// What a worker says is not to be understood, or not to be believed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Garbage {
+    #[error(transparent)]
+    Message(#[from] DecodeError),
+    #[error("it speaks of instance {0}, which it does not have")]
+    Instance(u32),
+    #[error("it introduced itself twice")]
+    Twice,
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Session {
+    pub(super) fn new(link: Link, name: Arc<str>) -> Arc<Self> {
+        Arc::new(Self {
+            link,
+            name,
+            next: AtomicU64::new(1),
+            waiting: Mutex::new(Some(HashMap::new())),
+            seats: Mutex::new(Some(HashMap::new())),
+            instances: AtomicU32::new(1),
+            heard: AtomicU64::new(0),
+            misses: AtomicU32::new(0),
+            exit: OnceLock::new(),
+            confinement: OnceLock::new(),
+            is_dismissed: AtomicBool::new(false),
+            killed: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn exit(&self) -> Option<&Exit> {
+        self.exit.get()
+    }
+
+    pub(super) fn next_instance(&self) -> u32 {
+        self.instances.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many messages have come in so far.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// How long the longest has been going on that should have ended.
+    pub(super) fn overdue(&self) -> Option<Duration> {
+        let waiting = self.waiting.lock();
+        waiting
+            .as_ref()?
+            .values()
+            .filter_map(|it| it.overdue())
+            .max()
+    }
+
+    /// Whether it owes an answer.
+    pub(super) fn owes(&self) -> bool {
+        self.waiting
+            .lock()
+            .as_ref()
+            .is_some_and(|it| !it.is_empty())
+    }
+
+    /// Notes why the kernel kills it; the first reason counts.
+    pub(super) fn condemn(&self, why: &str) {
+        self.killed.lock().get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(super) fn condemned(&self) -> Option<String> {
+        self.killed.lock().clone()
+    }
+
+    /// Asks it to end.
+    pub(super) fn dismiss(&self) {
+        self.is_dismissed.store(true, Ordering::SeqCst);
+        self.tell(&ToWorker::Goodbye);
+    }
+
+    /// Whether it was asked to end.
+    pub(super) fn was_dismissed(&self) -> bool {
+        self.is_dismissed.load(Ordering::SeqCst)
+    }
+
+    /// Says something that is not answered. A worker that is gone, or is too slow to read, hears
+    /// it no more; its end is told elsewhere.
+    pub(super) fn tell(&self, message: &ToWorker<'_>) {
+        if let Err(error) = self.send(message) {
+            log::debug!("worker `{}` was not told: {error}", self.name);
+        }
+    }
+
+    fn send(&self, message: &ToWorker<'_>) -> Result<(), Error> {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            message.encode(buffer);
+            let sent = if buffer.len() > FRAME_BYTES_MAX {
+                Err(self.too_large(buffer.len()))
+            } else {
+                self.link.send(buffer).map_err(|error| self.unsent(&error))
+            };
+            if buffer.capacity() > KEPT_BYTES {
+                *buffer = Vec::new();
+            }
+            sent
+        })
+    }
+
+    /// Asks something; `message` is given its number.
+    pub(super) fn ask<'a>(
+        self: &Arc<Self>,
+        message: impl FnOnce(u64) -> ToWorker<'a>,
+    ) -> Arc<Pending> {
+        self.ask_counting(message, None)
+    }
+
+    /// The same for a delivery, whose handled events are counted there until it is answered or
+    /// abandoned.
+    pub(super) fn ask_counting<'a>(
+        self: &Arc<Self>,
+        message: impl FnOnce(u64) -> ToWorker<'a>,
+        handled: Option<*const AtomicUsize>,
+    ) -> Arc<Pending> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let pending = Pending::new(self, Asked::Message(id));
+        if let Some(handled) = handled {
+            pending.count_in(handled);
+        }
+        let entered = match &mut *self.waiting.lock() {
+            Some(waiting) => waiting.insert(id, pending.clone()).is_none(),
+            None => false,
+        };
+        if !entered {
+            pending.answer(Raw::error(&self.not_there()));
+        } else if let Err(error) = self.send(&message(id)) {
+            self.forget(id);
+            pending.answer(Raw::error(&error));
+        }
+        pending
+    }
+
+    /// Asks, and looks for the answer for a moment.
+    pub(super) fn ask_quick<'a>(
+        self: &Arc<Self>,
+        message: impl FnOnce(u64) -> ToWorker<'a>,
+    ) -> Result<Raw, Arc<Pending>> {
+        let misses = self.misses.load(Ordering::Relaxed);
+        if misses >= MISSES && !misses.is_multiple_of(SELDOM) {
+            self.misses
+                .store(misses.wrapping_add(1).max(MISSES), Ordering::Relaxed);
+            return Err(self.ask(message));
+        }
+        // Taken before it is asked: then the worker need not wake anybody to answer.
+        let Some(mut receiving) = self.link.try_receive() else {
+            return Err(self.ask(message));
+        };
+        let pending = self.ask(message);
+        let found = self.look(&mut receiving, &pending);
+        let misses = if found.is_some() {
+            0
+        } else {
+            misses.wrapping_add(1).max(1)
+        };
+        self.misses.store(misses, Ordering::Relaxed);
+        found.ok_or(pending)
+    }
+
+    fn look(self: &Arc<Self>, receiving: &mut Receiving<'_>, pending: &Pending) -> Option<Raw> {
+        loop {
+            // What is wrong with it is found again, and acted upon, by the thread of the process.
+            let is_well = self.drain(receiving, || pending.has_answer()).is_ok();
+            if let Some(answer) = pending.try_take() {
+                return Some(answer);
+            }
+            if !is_well || !receiving.spin(LOOK) {
+                return None;
+            }
+        }
+    }
+
+    /// Handles what has come in, until there is no more or `enough` says so.
+    pub(super) fn drain(
+        self: &Arc<Self>,
+        receiving: &mut Receiving<'_>,
+        enough: impl Fn() -> bool,
+    ) -> Result<(), Garbage> {
+        while let Some(frame) = receiving.next()? {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+            self.handle(ToKernel::decode(frame)?)?;
+            if enough() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(self: &Arc<Self>, message: ToKernel<'_>) -> Result<(), Garbage> {
+        match message {
+            ToKernel::Welcome(_) => return Err(Garbage::Twice),
+            ToKernel::Pong { .. } => {}
+            ToKernel::Answer { id, answer } => {
+                if let Some(pending) = self.forget(id) {
+                    pending.answer(Raw::from(&answer));
+                }
+            }
+            ToKernel::Handled { id } => {
+                let pending = self
+                    .waiting
+                    .lock()
+                    .as_ref()
+                    .and_then(|it| it.get(&id).cloned());
+                if pending.is_some_and(|it| it.handled()) {
+                    self.tell(&ToWorker::Cut { id });
+                }
+            }
+            ToKernel::Submit { instance, .. }
+            | ToKernel::CancelOperation { instance, .. }
+            | ToKernel::Spawned { instance, .. }
+            | ToKernel::TaskEnded { instance, .. }
+            | ToKernel::Log { instance, .. } => {
+                if let Some(seat) = self.seat(instance)? {
+                    seat.handle(message);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, id: u64) -> Option<Arc<Pending>> {
+        self.waiting.lock().as_mut()?.remove(&id)
+    }
+
+    /// Takes a place for an instance; refused after the end.
+    pub(super) fn seat_down(&self, seat: Arc<Seat>) -> Result<(), Error> {
+        match &mut *self.seats.lock() {
+            Some(seats) => drop(seats.insert(seat.number(), seat)),
+            None => return Err(self.not_there()),
+        }
+        Ok(())
+    }
+
+    /// An instance is gone.
+    pub(super) fn seat_up(&self, instance: u32) {
+        let seat = self
+            .seats
+            .lock()
+            .as_mut()
+            .and_then(|it| it.remove(&instance));
+        drop(seat);
+    }
+
+    /// Whose number it is; nobody's if that is gone, whose threads may go on for a while.
+    fn seat(&self, instance: u32) -> Result<Option<Arc<Seat>>, Garbage> {
+        if instance >= self.instances.load(Ordering::Relaxed) {
+            return Err(Garbage::Instance(instance));
+        }
+        let seats = self.seats.lock();
+        Ok(seats
+            .as_ref()
+            .and_then(|seats| seats.get(&instance).cloned()))
+    }
+
+    /// Nothing comes or goes any more: who waits is answered.
+    pub(super) fn end(&self, mut exit: Exit) -> &Exit {
+        let waiting = self.waiting.lock().take().unwrap_or_default();
+        let seats = self.seats.lock().take().unwrap_or_default();
+        let calls = waiting.values().filter_map(|pending| pending.call());
+        exit.calls = calls.collect();
+        // Before anybody is answered.
+        let exit = self.exit.get_or_init(|| exit);
+        let error = self.cut_short();
+        for pending in waiting.into_values() {
+            pending.answer(Raw::error(&error));
+        }
+        for seat in seats.into_values() {
+            seat.end(&error);
+        }
+        exit
+    }
+
+    /// The error of what was under way when the process ended.
+    fn cut_short(&self) -> Error {
+        let message = format!(
+            "the process of {} {} while it worked on this",
+            self.whose(),
+            self.ended()
+        );
+        Error::new(ErrorKind::Interrupted, message)
+    }
+
+    /// The error of what comes after the end.
+    pub(super) fn not_there(&self) -> Error {
+        let message = format!("the process of {} {}", self.whose(), self.ended());
+        Error::new(ErrorKind::Unavailable, message)
+    }
+
+    fn whose(&self) -> String {
+        format!("plugin `{}`", self.name)
+    }
+
+    fn ended(&self) -> String {
+        let exit = self.exit.get().map(|exit| exit.cause.to_string());
+        exit.unwrap_or_else(|| "is ending".to_owned())
+    }
+
+    fn unsent(&self, error: &LinkError) -> Error {
+        match error {
+            LinkError::Overrun { .. } => Error::new(
+                ErrorKind::Overloaded,
+                format!(
+                    "the process of {} does not read what it is told",
+                    self.whose()
+                ),
+            ),
+            _ => self.not_there(),
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> Error {
+        let message = format!(
+            "a message of {bytes} bytes is more than the {FRAME_BYTES_MAX} bytes that go to the process of {}",
+            self.whose()
+        );
+        Error::new(ErrorKind::TooLarge, message)
+    }
+}
