@@ -4,7 +4,12 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
-use octa_kernel::{Kernel, lifecycle::State, storage::Memory};
+use octa_kernel::{
+    Kernel,
+    config::{Config, Placement},
+    lifecycle::State,
+    storage::Memory,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -17,7 +22,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn start(plugin: &Path) -> Result<Self> {
+    pub(crate) fn start(plugin: &Path, placement: Placement) -> Result<Self> {
         let directory = TempDir::with_prefix("octa-bench-")?;
         let plugins = directory.path().join("plugins");
         fs::create_dir(&plugins)?;
@@ -26,6 +31,8 @@ impl Host {
             .plugins(plugins)
             .data(directory.path().join("data"))
             .storage(Memory::new())
+            .config(placed(placement))
+            .worker(std::env::current_exe()?)
             .build()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
         runtime.block_on(kernel.start())?;
@@ -40,6 +47,14 @@ impl Host {
     pub(crate) fn stop(self) {
         self.runtime.block_on(self.kernel.stop());
     }
+}
+
+/// Everything as by default, but where the plugin lives.
+fn placed(placement: Placement) -> Config {
+    let mut config = Config::default();
+    let plugin = config.plugins.entry("bench".to_owned());
+    plugin.or_default().containment.placement = placement;
+    config
 }
 
 /// Fails unless everything in the kernel's directory is a plugin that runs.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod apart;
 mod calls;
 mod events;
 mod files;
@@ -16,7 +17,7 @@ mod measure;
 mod report;
 mod table;
 
-use std::{io::stdout, path::PathBuf};
+use std::{io::stdout, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -24,6 +25,7 @@ use octa_bench_floor::Floor;
 use octa_loader::{FileRules, inspect};
 
 use host::Host;
+use octa_kernel::config::Placement;
 use measure::Pace;
 use peers::Peer;
 use report::Report;
@@ -67,7 +69,14 @@ struct Floors {
     only: Option<String>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
+    if let Some(code) = octa_worker::entry().or_else(apart::pong) {
+        return Ok(code);
+    }
+    run().map(|()| ExitCode::SUCCESS)
+}
+
+fn run() -> Result<()> {
     let options = Options::parse();
     let out = &mut stdout().lock();
     match options.beside {
@@ -87,11 +96,14 @@ fn main() -> Result<()> {
 fn measure(options: Floors, pace: Pace) -> Result<Report> {
     let floor = Floor::open(&options.floor)
         .with_context(|| format!("cannot open `{}`", options.floor.display()))?;
-    let host = Host::start(&options.plugin)?;
+    let host = Host::start(&options.plugin, Placement::InProcess)?;
     let looked = inspect(&options.plugin, FileRules::default())?;
     let mut report = Report::new(pace, options.only, &looked.manifest.compiler);
     calls::measure(&host, &floor, &mut report)?;
     events::measure(&host, &mut report)?;
+    host.stop();
+    let host = Host::start(&options.plugin, Placement::Process)?;
+    apart::measure(&host, &mut report)?;
     host.stop();
     files::measure(&options.plugin, &mut report)?;
     reload::measure(&options.marker, &mut report)?;

@@ -29,6 +29,7 @@ use crate::{
     state::State,
     storage::{Memory, OpenError, Sqlite, Storage, StorageAdapter},
     time::{Clock, SystemClock},
+    watchdog::Watchdog,
 };
 
 /// How often a subscription that drops events is told of, at most.
@@ -231,6 +232,7 @@ impl Builder {
         handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
         let (events, inbox) = mpsc::unbounded_channel();
         let (records, to_record) = mpsc::unbounded_channel();
+        let watchdog = Watchdog::default();
         let core = Arc::new(Core {
             commons: commons.clone(),
             spare: spare.clone(),
@@ -248,7 +250,9 @@ impl Builder {
             events: events.clone(),
             records,
             endings: AtomicUsize::new(0),
+            watchdog: watchdog.clone(),
         });
+        watchdog.begin(&core);
         let view = Arc::new(ArcSwap::default());
         Manager::spawn(core, inbox, to_record, view.clone());
         Ok(Kernel::new(Running {
@@ -256,6 +260,7 @@ impl Builder {
             events,
             view,
             spare,
+            watchdog,
             _runtime: runtime,
         }))
     }

@@ -30,6 +30,7 @@ use crate::{
     state::State,
     status::{PluginStatus, Problem, RejectedFile},
     storage::Storage,
+    watchdog::Watchdog,
     why::{Scene, Why, explain},
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct Running {
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) spare: Spare,
+    pub(crate) watchdog: Watchdog,
     /// Ends when nothing that may use its timers runs any more.
     pub(crate) _runtime: Arc<RuntimeOwner>,
 }
@@ -60,6 +62,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.commons.pool.end();
         self.spare.end();
+        self.watchdog.end();
     }
 }
 

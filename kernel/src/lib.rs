@@ -34,6 +34,7 @@ mod reload;
 mod services;
 mod spare;
 mod status;
+mod watchdog;
 mod why;
 
 pub mod authorize;
@@ -57,7 +58,7 @@ pub use reload::{
     StateCarried, StateSource,
 };
 pub use status::{
-    Blame, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
+    Blame, BlockedStatus, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
     RejectedFile, RestartStatus, SubscriptionStatus,
 };
 pub use why::{Cause, Why};

@@ -42,13 +42,14 @@ use crate::{
     reload::{Applied, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions},
     spare::Spare,
     status::{Problem, RejectedFile},
+    watchdog::Watchdog,
 };
 use live::Live;
 use record::Record;
 pub(crate) use record::{Doing, Seen};
 use reload::Conclusion;
 pub use scan::ScanError;
-pub(crate) use supervise::{Breakdown, COMING_BACK, CallUnderWay, Death, Stuck};
+pub(crate) use supervise::{Breakdown, COMING_BACK, Stuck};
 pub(crate) use workers::Workers;
 
 /// What plugins are made and run with.
@@ -72,6 +73,7 @@ pub(crate) struct Core {
     pub(crate) records: mpsc::UnboundedSender<Job>,
     /// Generations that have ended and of which nothing was told yet, and what is not recorded.
     pub(crate) endings: AtomicUsize,
+    pub(crate) watchdog: Watchdog,
 }
 
 /// Work for a thread to spare.
@@ -377,7 +379,7 @@ impl Manager {
         let seen = |record: &Record| {
             let name = &record.manifest.name;
             let restart = (config.plugins.get(name)).map_or(&restart, |plugin| &plugin.restart);
-            record.seen(retired_of(name), restart)
+            record.seen(retired_of(name), restart, &self.core.watchdog)
         };
         self.view.store(Arc::new(View {
             plugins: self.records.values().map(seen).collect(),

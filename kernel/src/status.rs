@@ -54,6 +54,33 @@ pub struct PluginStatus {
     pub restarts: RestartStatus,
     /// How it broke down, the last time first; at most [`FAULTS_MAX`].
     pub faults: Vec<Fault>,
+    /// What of it does not give its thread back, the oldest first.
+    pub blocked: Vec<BlockedStatus>,
+}
+
+/// Code of a plugin that does not give its thread back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BlockedStatus {
+    /// The generation.
+    pub generation: u64,
+    /// What it was entered for, such as ``the handler of `lamps.on` ``.
+    pub what: String,
+    /// The name of the thread.
+    pub thread: String,
+    /// Its number in the system, where it has one.
+    pub thread_id: Option<u64>,
+    /// Since when, in nanoseconds since 1970.
+    pub since: u64,
+    /// Where the thread was when that was noticed; empty where that cannot be told.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Functions of the plugin that it likely was in, each called by the next.
+    pub likely: Vec<String>,
+    /// Who called it and waits on the same thread, from the innermost on.
+    pub callers: Vec<String>,
+    /// Whether it may: it declared so, or it is a step of its life that has a deadline.
+    pub may_block: bool,
 }
 
 /// How many breakdowns of one plugin are remembered.

@@ -3,6 +3,7 @@
 //! It is worked out, when it is asked for, from what the manager shows; nothing here changes
 //! anything.
 
+mod blocking;
 mod broken;
 mod build;
 mod cause;

@@ -25,7 +25,9 @@ use crate::{
     instance::{Entered, Shared},
     operations::{Operations, elsewhere},
     outcome::{Outcome, write_reply},
-    owned, wakers,
+    owned,
+    presence::{Errand, Part},
+    wakers,
     work::{Work, interrupted},
 };
 
@@ -232,7 +234,8 @@ impl Bridge {
         // Counted before it is looked whether the instance is gone: `destroy` closes first.
         let entered = instance.as_deref().map(Entered::new);
         let Some(instance) = instance.as_ref().filter(|_| self.gone().is_ok()) else {
-            self.generation.run(|| (future.drop)(future.data));
+            let errand = Errand::task(0).part(Part::Drop);
+            self.generation.run(errand, || (future.drop)(future.data));
             return Err(code::PLUGIN_GONE);
         };
         let work = instance.adopt(future);

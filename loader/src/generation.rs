@@ -22,6 +22,7 @@ use crate::{
     inside::{self, Owner},
     instance::CreateOptions,
     library::Library,
+    presence::Errand,
     unload::{KeptCause, Unload},
 };
 
@@ -90,6 +91,11 @@ impl Generation {
         })
     }
 
+    /// Its number, which no other one in this process has.
+    pub fn number(&self) -> u32 {
+        self.owner.number()
+    }
+
     /// What the plugin says of itself.
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
@@ -146,14 +152,14 @@ impl Generation {
 
     /// Runs code of the plugin, of which the caller knows that it is there.
     #[inline(always)]
-    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        inside::call(self.owner, work)
+    pub(crate) fn run<R>(&self, errand: Errand, work: impl FnOnce() -> R) -> R {
+        inside::call(self.owner, errand, work)
     }
 
     /// Does what needs the plugin's code to be there, or nothing if it is not.
     pub(crate) fn while_there(&self, work: impl FnOnce()) {
         if let Some(inside) = self.gate.enter() {
-            self.run(work);
+            self.run(Errand::WAKE, work);
             self.gate.leave(inside);
         }
     }

@@ -2,15 +2,17 @@
 
 use std::{
     cell::Cell,
-    ptr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::sys;
+use crate::{
+    presence::{self, Errand, Mark},
+    sys,
+};
 
 /// Whose code it is: the process's, or that of one library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Owner(u64);
+pub(crate) struct Owner(u32);
 
 impl Owner {
     /// The host, and all libraries that stay.
@@ -18,33 +20,63 @@ impl Owner {
 
     /// A new one.
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: AtomicU32 = AtomicU32::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
-}
 
-/// A stretch of the stack that runs the code of one owner. It lies in the stack frame of the
-/// function that entered the code, and is unlinked before that returns, however it does.
-struct Stretch {
-    owner: Owner,
-    below: *const Stretch,
-}
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
 
-impl Drop for Stretch {
-    #[inline(always)]
-    fn drop(&mut self) {
-        TOP.set(self.below);
+    pub(crate) fn numbered(number: u32) -> Self {
+        Self(number)
     }
 }
 
 thread_local! {
-    static TOP: Cell<*const Stretch> = const { Cell::new(ptr::null()) };
+    /// None until code of a plugin first runs on this thread, or calls the host.
+    static MARK: Cell<Option<&'static Mark>> = const { Cell::new(None) };
+}
+
+/// An entry, until it is dropped, however that comes.
+struct Inside(&'static Mark);
+
+impl Inside {
+    #[inline(always)]
+    fn enter(owner: Owner, errand: Errand) -> Self {
+        let mark = MARK.get().unwrap_or_else(attach);
+        mark.enter(owner, errand);
+        Self(mark)
+    }
+}
+
+impl Drop for Inside {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn attach() -> &'static Mark {
+    let mark = presence::attach();
+    MARK.set(Some(mark));
+    mark
+}
+
+/// The mark of this thread is another thread's from now on.
+pub(crate) fn forget_mark() {
+    MARK.set(None);
 }
 
 /// Runs code of a plugin, for the host.
 #[inline(always)]
-pub(crate) fn call<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
-    let result = run(owner, work);
+pub(crate) fn call<R>(owner: Owner, errand: Errand, work: impl FnOnce() -> R) -> R {
+    let inside = Inside::enter(owner, errand);
+    presence::knock();
+    let result = work();
+    drop(inside);
     sys::after_plugin();
     result
 }
@@ -52,17 +84,13 @@ pub(crate) fn call<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
 /// Runs code of the host, for a plugin.
 #[inline(always)]
 pub(crate) fn host<R>(work: impl FnOnce() -> R) -> R {
-    run(Owner::PROCESS, work)
+    run(Owner::PROCESS, Errand::NONE, work)
 }
 
 /// Runs code of an owner.
 #[inline(always)]
-pub(crate) fn run<R>(owner: Owner, work: impl FnOnce() -> R) -> R {
-    let stretch = Stretch {
-        owner,
-        below: TOP.get(),
-    };
-    TOP.set(&raw const stretch);
+pub(crate) fn run<R>(owner: Owner, errand: Errand, work: impl FnOnce() -> R) -> R {
+    let _inside = Inside::enter(owner, errand);
     work()
 }
 
@@ -74,14 +102,7 @@ pub(crate) fn called_by_host() -> bool {
 /// Whose code runs on this thread since the host called a plugin on it or a plugin the host,
 /// from the innermost on.
 pub(crate) fn owners() -> impl Iterator<Item = Owner> {
-    let mut next = TOP.get();
-    std::iter::from_fn(move || {
-        // SAFETY: null, or a stretch of this thread that is linked, so its function has not
-        // returned; and the iterator does not leave the thread, since pointers do not.
-        let stretch = unsafe { next.as_ref() }?;
-        next = stretch.below;
-        Some(stretch.owner)
-    })
+    MARK.get().map(Mark::owners).into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -96,11 +117,13 @@ mod tests {
             assert_eq!(called_by_host(), called);
         };
         check(&[], false);
-        call(one, || {
+        call(one, Errand::call(0), || {
             check(&[one], true);
             host(|| {
                 check(&[Owner::PROCESS, one], true);
-                call(other, || check(&[other, Owner::PROCESS, one], true));
+                call(other, Errand::call(1), || {
+                    check(&[other, Owner::PROCESS, one], true)
+                });
             });
             check(&[one], true);
         });

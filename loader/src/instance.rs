@@ -24,6 +24,7 @@ use crate::{
     generation::Generation,
     ledger::Ledger,
     outcome::{Outcome, empty_reply, read_reply},
+    presence::{Errand, Part},
     slot::Slot,
     wakers::lend,
     work::{Work, unknown_status},
@@ -229,6 +230,7 @@ impl Instance {
             slot,
             Some(inside),
             None,
+            Errand::call(handler),
             |waker, slot, future, reply| {
                 enter(
                     shared.instance.0,
@@ -267,6 +269,7 @@ impl Instance {
             slot,
             Some(inside),
             batch,
+            Errand::event(handler),
             |waker, slot, future, reply| {
                 let instance = shared.instance.0;
                 enter(
@@ -408,6 +411,7 @@ impl Instance {
                 Slot::take(),
                 None,
                 None,
+                Errand::control(what),
                 |waker, slot, future, reply| {
                     enter(
                         shared.instance.0,
@@ -454,7 +458,9 @@ impl Instance {
             return shared.is_gone.load(Ordering::SeqCst);
         }
         let generation = &shared.generation;
-        generation.run(|| shared.functions.destroy()(shared.instance.0));
+        generation.run(Errand::DROP, || {
+            shared.functions.destroy()(shared.instance.0)
+        });
         if generation.dismiss() {
             generation.retire();
         }
@@ -489,7 +495,9 @@ fn create_here(
     };
     let mut instance = std::ptr::null();
     let mut reply = empty_reply();
-    generation.run(|| functions.create()(&request, &mut instance, &mut reply));
+    generation.run(Errand::CREATE, || {
+        functions.create()(&request, &mut instance, &mut reply)
+    });
     read_reply(reply, name).result.map(|_| instance)
 }
 
@@ -509,21 +517,23 @@ impl Shared {
         mut slot: Slot,
         inside: Option<Inside>,
         borrowed: Option<Box<dyn Any + Send>>,
+        errand: Errand,
         enter: impl FnOnce(&abi::Waker, &abi::Slot, &mut abi::Future, &mut abi::Reply) -> u32,
     ) -> Started {
         let place = slot.as_abi();
         let mut future = no_future();
         let mut reply = empty_reply();
-        let status = (self.generation)
-            .run(|| lend(waker, |waker| enter(waker, &place, &mut future, &mut reply)));
+        let status = (self.generation).run(errand, || {
+            lend(waker, |waker| enter(waker, &place, &mut future, &mut reply))
+        });
         if status == status::PENDING {
             let waker = Some(waker.clone());
-            return Started::Pending(Work::new(self, future, slot, inside, borrowed, waker));
+            let work = Work::new(self, Some(errand), future, slot, inside, borrowed, waker);
+            return Started::Pending(work);
         }
         let mut outcome = read_reply(reply, &self.name);
         if status != status::READY {
-            self.generation.run(|| (future.drop)(future.data));
-            outcome = unknown_status(&self.name, status).into();
+            outcome = self.unknown(status, &future, errand);
         }
         slot.give_back();
         if let Some(inside) = inside {
@@ -532,9 +542,18 @@ impl Shared {
         Started::Ready(outcome)
     }
 
+    /// What becomes of work that a plugin of a later version left behind.
+    #[cold]
+    #[inline(never)]
+    fn unknown(&self, status: u32, future: &abi::Future, errand: Errand) -> Outcome {
+        let errand = errand.part(Part::Drop);
+        (self.generation).run(errand, || (future.drop)(future.data));
+        unknown_status(&self.name, status).into()
+    }
+
     /// Takes over a task that the plugin spawned.
     pub(crate) fn adopt(self: &Arc<Self>, future: abi::Future) -> Work {
-        Work::new(self, future, Slot::take(), None, None, None)
+        Work::new(self, None, future, Slot::take(), None, None, None)
     }
 }
 

@@ -31,6 +31,7 @@ mod operations;
 mod outcome;
 mod owned;
 mod pattern;
+pub mod presence;
 mod slot;
 mod source;
 mod stage;

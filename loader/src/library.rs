@@ -29,6 +29,7 @@ use crate::{
     generation::Generation,
     hash::ContentHash,
     inside::{self, Owner},
+    presence::Errand,
     stage::Staged,
     sys::Code,
     unload::Unload,
@@ -163,7 +164,9 @@ impl Opener {
             source,
         })?;
         // What is asked of the library below are functions of its own.
-        match inside::call(library.owner(), || self.root(&library, staged, &manifest)) {
+        match inside::call(library.owner(), Errand::LOAD, || {
+            self.root(&library, staged, &manifest)
+        }) {
             Ok(root) => Ok(Generation::new(
                 manifest,
                 Some(staged.hash),

@@ -50,6 +50,21 @@ pub(crate) struct Exposure {
     pub(crate) user: u32,
 }
 
+/// The number of this thread in the system, where it has one.
+pub(crate) fn thread_number() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return u64::try_from(rustix::thread::gettid().as_raw_pid()).ok();
+    #[cfg(windows)]
+    return Some(windows::thread_number());
+    #[cfg(not(any(target_os = "linux", windows)))]
+    None
+}
+
+/// Whether there is no thread of this number any more, for sure.
+pub(crate) fn has_thread_ended(number: u64) -> bool {
+    cfg!(target_os = "linux") && !Path::new(&format!("/proc/self/task/{number}")).exists()
+}
+
 /// Makes a directory for the current user alone, and says if it belongs to somebody else.
 pub(crate) fn prepare_private_dir(directory: &Path) -> io::Result<Option<Exposure>> {
     create_private_dir(directory)?;

@@ -22,6 +22,7 @@ use crate::{
     gate::Inside,
     instance::{Entered, Shared},
     outcome::{Outcome, empty_reply, read_reply},
+    presence::{Errand, Part},
     slot::Slot,
     wakers::lend,
 };
@@ -44,6 +45,7 @@ pub(crate) struct Cell {
     /// It shall end: who polls it ends it, if that is who holds the lock.
     ending: AtomicBool,
     serial: usize,
+    errand: Errand,
     shared: Arc<Shared>,
 }
 
@@ -63,9 +65,11 @@ struct Running {
 unsafe impl Send for Running {}
 
 impl Work {
-    /// Takes over what a plugin's entry point left behind with PENDING.
+    /// Takes over what a plugin's entry point left behind with PENDING, for this errand; without
+    /// one it is a task.
     pub(crate) fn new(
         shared: &Arc<Shared>,
+        errand: Option<Errand>,
         future: abi::Future,
         slot: Slot,
         inside: Option<Inside>,
@@ -79,11 +83,13 @@ impl Work {
             _borrowed: borrowed,
             waker,
         };
+        let serial = shared.ledger.next_serial();
         let cell = Arc::new(Cell {
+            errand: errand.unwrap_or_else(|| Errand::task(serial)),
             running: Mutex::new(Some(running)),
             taken: AtomicBool::new(false),
             ending: AtomicBool::new(false),
-            serial: shared.ledger.next_serial(),
+            serial,
             shared: shared.clone(),
         });
         let key = shared.ledger.enter(cell.clone());
@@ -106,8 +112,10 @@ impl Future for Work {
         };
         let mut reply = empty_reply();
         let (poll, data) = (work.future.poll, work.future.data);
-        let status = (self.cell.shared.generation)
-            .run(|| lend(cx.waker(), |waker| poll(data, waker, &mut reply)));
+        let errand = self.cell.errand.part(Part::Poll);
+        let status = (self.cell.shared.generation).run(errand, || {
+            lend(cx.waker(), |waker| poll(data, waker, &mut reply))
+        });
         match status {
             status::PENDING => {
                 match &mut work.waker {
@@ -183,15 +191,15 @@ impl Cell {
         self.taken.store(true, Ordering::SeqCst);
         drop(running);
         let waker = work.waker.take();
-        self.shared.cancel(work);
+        self.shared.cancel(work, self.errand);
         waker
     }
 }
 
 impl Shared {
-    fn cancel(&self, work: Running) {
+    fn cancel(&self, work: Running, errand: Errand) {
         let (drop, data) = (work.future.drop, work.future.data);
-        self.generation.run(|| drop(data));
+        self.generation.run(errand.part(Part::Drop), || drop(data));
         self.finish(Some(work));
     }
 

@@ -80,19 +80,31 @@ fn tell_not_run(what: &str) {
 }
 
 /// The program, built as the tests are.
-pub(crate) fn octa() -> &'static Path {
-    static OCTA: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) fn octa() -> PathBuf {
+    programs().join("octa")
+}
+
+/// The program that carries plugins in processes of their own; it lies beside the other, which
+/// looks for it there.
+pub(crate) fn worker() -> PathBuf {
+    programs().join("octa-worker")
+}
+
+/// Where the programs lie, built as the tests are.
+fn programs() -> &'static Path {
+    static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = Command::new(env!("CARGO"));
         // Of the whole workspace, so that its dependencies have the features they have already.
-        cargo.args(["build", "--quiet", "--workspace", "--bin", "octa"]);
+        cargo.args(["build", "--quiet", "--workspace"]);
+        cargo.args(["--bin", "octa", "--bin", "octa-worker"]);
         cargo
             .arg("--target-dir")
             .arg(target(""))
             .current_dir(checkout());
         Build(cargo).run();
-        target("debug").join("octa")
+        target("debug")
     });
-    &OCTA
+    &PROGRAMS
 }
 
 /// A variable of the environment.

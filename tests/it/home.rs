@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::{fixtures, logs};
 
-/// The longest that a scenario may take; none comes near.
+/// The longest that a scenario may take, unless it says so; none comes near.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The well-behaved plugin that is in every home and must run on.
@@ -28,14 +28,20 @@ pub(crate) const NEIGHBOUR: &str = "neighbour";
 
 /// Runs a scenario. What all need is built before, since that takes its time.
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
+    run_within(PATIENCE, scenario);
+}
+
+/// Runs a scenario that may take as long.
+pub(crate) fn run_within(patience: Duration, scenario: impl Future<Output = ()>) {
     logs::install();
     fixtures::library(NEIGHBOUR);
+    fixtures::worker();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
     let outcome = runtime
         .expect("a runtime")
-        .block_on(async { tokio::time::timeout(PATIENCE, scenario).await });
+        .block_on(async { tokio::time::timeout(patience, scenario).await });
     if outcome.is_err() {
         panic!("the scenario hangs; the log ends with:\n{}", logs::end());
     }
@@ -118,6 +124,7 @@ impl Home {
         Kernel::builder()
             .plugins(self.plugins())
             .data(self.data())
+            .worker(fixtures::worker())
             .config(config)
     }
 

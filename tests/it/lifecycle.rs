@@ -119,7 +119,8 @@ fn disabled_it_stays_discovered() {
 #[test]
 fn a_start_that_fails_is_tried_again_on_request() {
     run(async {
-        let running = Home::with(&["fails-in-start"]).start().await;
+        let config = "[plugins.fails-in-start.restart]\npolicy = \"never\"\n";
+        let running = Home::with(&["fails-in-start"]).config(config).start().await;
         let expect = "failed: `start` of plugin `fails-in-start`: the cupboard is bare \
                       (hint: fill the cupboard)";
         running.check("fails-in-start", State::Failed, &[expect]);
@@ -144,7 +145,10 @@ fn a_start_that_fails_is_tried_again_on_request() {
 fn check_endless(fixture: &str, expect: &str, kept: usize) {
     run(async {
         let clock = VirtualClock::default();
-        let home = Home::with(&[fixture]).config("[kernel]\nstart_deadline = \"3m\"\n");
+        let config = format!(
+            "[kernel]\nstart_deadline = \"3m\"\n[plugins.{fixture}.restart]\npolicy = \"never\"\n"
+        );
+        let home = Home::with(&[fixture]).config(&config);
         let kernel = home
             .builder()
             .clock(clock.clone())

@@ -13,7 +13,8 @@ use crate::{
 #[track_caller]
 fn check_failed(fixture: &str, expect: &str) {
     run(async {
-        let running = Home::with(&[fixture]).start().await;
+        let config = format!("[plugins.{fixture}.restart]\npolicy = \"never\"\n");
+        let running = Home::with(&[fixture]).config(&config).start().await;
         running.check(fixture, State::Failed, &[expect]);
         running.end().await;
     });

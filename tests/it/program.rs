@@ -35,7 +35,7 @@ pub(crate) fn octa(home: &Home, arguments: &[&str]) -> Outcome {
 }
 
 /// The program, with everything it may write outside its arguments in this home.
-fn command(home: &Home, arguments: &[&str]) -> Command {
+pub(crate) fn command(home: &Home, arguments: &[&str]) -> Command {
     let mut command = Command::new(fixtures::octa());
     command.args(arguments).env_clear();
     for place in ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"] {
@@ -163,7 +163,8 @@ impl Drop for Process {
 #[test]
 fn good_and_bad_files_are_listed() {
     run(async {
-        let home = Home::with(&["panics-in-start"]);
+        let config = "[plugins.panics-in-start.restart]\npolicy = \"never\"\n";
+        let home = Home::with(&["panics-in-start"]).config(config);
         home.put("text", b"text");
         let serving = Serving::begin(home).await;
         serving.until("panics-in-start", "failed").await;

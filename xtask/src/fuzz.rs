@@ -1,6 +1,7 @@
 //! Fuzzing: builds the targets in `fuzz/` with libFuzzer, and lets it look for inputs that they do
 //! not survive. What an input means is up to the targets.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::process::Command;
 
@@ -11,7 +12,9 @@ use clap::Args;
 use crate::workspace::{Workspace, capture, succeed};
 
 /// By the names of their programs and of the folders of their corpora.
-const TARGETS: [&str; 1] = ["decode"];
+const TARGETS: [&str; 4] = ["decode", "link", "kernel", "worker"];
+/// The plugin that the worker carries, in `tests/fixtures`.
+const PLUGIN: &str = "conformer";
 /// How many seconds are enough to see that nothing is broken.
 const SHORT: u64 = 20;
 /// What counts the ways that an input takes, and what finds that memory is used wrongly.
@@ -39,8 +42,12 @@ pub(crate) struct Options {
     target: Option<String>,
 }
 
-/// The short form of every target.
+/// The short form of every target, where there are workers.
 pub(crate) fn run_short(workspace: &Workspace) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!("left out: only on Linux");
+        return Ok(());
+    }
     let options = Options {
         seconds: SHORT,
         keep: false,
@@ -51,7 +58,7 @@ pub(crate) fn run_short(workspace: &Workspace) -> Result<()> {
 
 /// Builds under `target/fuzz`, and runs. A target that fails does not keep the others from it.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let programs = build(workspace)?;
+    let programs = build(workspace, &build_plugin(workspace)?)?;
     let mut failed = Vec::new();
     for target in TARGETS {
         if options.target.as_deref().is_some_and(|only| only != target) {
@@ -70,8 +77,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the programs.
-fn build(workspace: &Workspace) -> Result<Utf8PathBuf> {
+/// Without instruments: what is looked for are not its ways. Where the tests build it, too.
+fn build_plugin(workspace: &Workspace) -> Result<Utf8PathBuf> {
+    let folder = workspace.target().join("fixtures");
+    let mut cargo = workspace.cargo("build");
+    cargo.args(["--locked", "--package", PLUGIN]);
+    cargo.args(["--manifest-path", "tests/fixtures/Cargo.toml"]);
+    cargo.arg("--target-dir").arg(&folder);
+    succeed(&mut cargo)?;
+    let library = format!("{DLL_PREFIX}{PLUGIN}{DLL_SUFFIX}");
+    Ok(folder.join("debug").join(library))
+}
+
+/// The folder of the programs, which know where the plugin is.
+fn build(workspace: &Workspace, plugin: &Utf8Path) -> Result<Utf8PathBuf> {
     // Named, since then what runs while it is built is built without instruments.
     let host = host(workspace)?;
     let folder = workspace.target().join("fuzz");
@@ -79,6 +98,7 @@ fn build(workspace: &Workspace) -> Result<Utf8PathBuf> {
     cargo.args(["--release", "--locked", "--target", &host]);
     cargo.args(["--manifest-path", "fuzz/Cargo.toml"]);
     cargo.arg("--target-dir").arg(&folder);
+    cargo.env("OCTA_FUZZ_PLUGIN", plugin);
     cargo.env("RUSTFLAGS", INSTRUMENTED.join(" "));
     // The sanitizer is in the stable compiler, which says that it is not.
     cargo.env("RUSTC_BOOTSTRAP", "1");
@@ -124,8 +144,9 @@ impl Target {
         let mut program = Command::new(&self.program);
         program.arg(format!("-max_total_time={seconds}"));
         program.arg(format!("-artifact_prefix={}/", self.broken));
-        program.args(["-timeout=20", "-rss_limit_mb=4096", "-max_len=4096"]);
-        program.args(["-verbosity=0", "-print_final_stats=1"]);
+        program.args(["-timeout=60", "-rss_limit_mb=4096"]);
+        program.args(["-max_len=1024", "-len_control=0"]);
+        program.args(["-verbosity=0", "-print_funcs=0", "-print_final_stats=1"]);
         program.args([&self.found, &self.corpus]);
         if let Err(error) = succeed(&mut program) {
             let (program, broken) = (&self.program, &self.broken);
@@ -136,7 +157,7 @@ impl Target {
 
     fn keep(&self) -> Result<()> {
         let mut program = Command::new(&self.program);
-        program.args(["-set_cover_merge=1", "-verbosity=0"]);
+        program.args(["-set_cover_merge=1", "-verbosity=0", "-print_funcs=0"]);
         program.args([&self.corpus, &self.found]);
         succeed(&mut program)
     }

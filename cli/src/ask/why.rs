@@ -9,9 +9,9 @@ use crate::show;
 /// Something that is so, and why.
 #[derive(Debug, Deserialize)]
 pub(super) struct Why {
-    /// There for what is so since a time; other times are of what happened or will.
-    state: Option<String>,
     since: Option<u64>,
+    /// What kind of reason it is.
+    cause: String,
     text: String,
     hint: Option<String>,
     causes: Vec<Why>,
@@ -44,15 +44,28 @@ impl Why {
         last.draw(now, (&branch, &bar), lines);
     }
 
+    /// Whether it is so since its time; other times are of what happened or will.
+    fn lasts(&self) -> bool {
+        ["standing", "serving", "blocking"].contains(&self.cause.as_str())
+    }
+
     fn when(&self, now: Duration) -> String {
         let Some(since) = self.since.map(Duration::from_nanos) else {
             return String::new();
         };
-        match (&self.state, now.checked_sub(since)) {
-            (Some(_), passed) => format!(" for {}", show::age(passed.unwrap_or_default())),
-            (None, Some(passed)) => format!(" ({} ago)", show::age(passed)),
-            (None, None) => format!(" (in {})", show::took(since.saturating_sub(now))),
+        match now.checked_sub(since) {
+            passed if self.lasts() => format!(" for {}", show::age(passed.unwrap_or_default())),
+            Some(passed) => format!(" ({} ago)", show::age(passed)),
+            None => format!(" (in {})", soon(since.saturating_sub(now))),
         }
+    }
+}
+
+/// How long something is off: the closer, the more exactly.
+fn soon(time: Duration) -> String {
+    match time.as_secs() {
+        0..=9 => show::took(time),
+        _ => show::age(time),
     }
 }
 

@@ -84,6 +84,7 @@ impl Core {
         let _daring = self.dare(&name, from.source.hash(), placement).await;
         let opened = self.within(limit, &opening, move || {
             let generation = core.open(&opened_from, number)?;
+            core.watchdog.know(&generation, number);
             Ok::<_, Problem>(Ended::new(core, number, &opened_from, generation))
         });
         let mut ended: Ended = opened.await??;

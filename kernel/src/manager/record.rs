@@ -20,6 +20,7 @@ use crate::{
     plan::{Member, Standing},
     reload::RetiredStatus,
     status::{Ledger, PluginStatus, Problem, SubscriptionStatus},
+    watchdog::Watchdog,
     why::Facts,
 };
 
@@ -204,7 +205,12 @@ impl Record {
     }
 
     /// How it is seen from outside.
-    pub(super) fn seen(&self, retired: Vec<RetiredStatus>, restart: &Restart) -> Seen {
+    pub(super) fn seen(
+        &self,
+        retired: Vec<RetiredStatus>,
+        restart: &Restart,
+        watchdog: &Watchdog,
+    ) -> Seen {
         let capabilities = self.manifest.capabilities.iter();
         let generation = self.live.as_ref().map(|live| live.status());
         let serves_since = generation.as_ref().map_or(0, |generation| generation.since);
@@ -232,12 +238,14 @@ impl Record {
             process: None,
             restarts: self.supervision.status(restart),
             faults: self.supervision.faults(),
+            blocked: Vec::new(),
         };
         Seen {
             status,
             circumstances: Circumstances::of(self),
             subscriptions: self.doors.subscriptions(),
             live: self.live.clone(),
+            watchdog: watchdog.clone(),
         }
     }
 }
@@ -249,6 +257,7 @@ pub(crate) struct Seen {
     circumstances: Circumstances,
     subscriptions: Vec<SubscriptionHandle>,
     live: Option<Arc<Live>>,
+    watchdog: Watchdog,
 }
 
 impl Seen {
@@ -267,6 +276,7 @@ impl Seen {
             subscriptions: self.subscriptions.iter().map(subscription).collect(),
             unfinished: ledger.work,
             ledger,
+            blocked: self.watchdog.blocked(&self.status.name),
             ..self.status.clone()
         }
     }

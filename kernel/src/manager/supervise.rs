@@ -6,10 +6,13 @@
 mod blame;
 mod breakdown;
 mod budget;
+mod history;
+mod told;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 pub(crate) use breakdown::{Breakdown, CallUnderWay, Death, Stuck};
+pub(crate) use told::COMING_BACK;
 
 use super::{
     Core, Event, Manager,
@@ -17,156 +20,18 @@ use super::{
     record::{Doing, Record, Wanted},
 };
 use crate::{
-    config::{Restart, RestartPolicy},
+    config::Restart,
     fate::Casualty,
     lifecycle::State,
     reload::nanos,
-    status::{Blame, FAULTS_MAX, Fault, FaultKind, Problem, RestartStatus},
+    status::{Blame, Fault, FaultKind, Problem},
 };
-use blame::Suspect;
-use budget::{Budget, backoff};
+use budget::Budget;
+use history::{Due, Verdict};
+pub(super) use history::{Gravity, Supervision};
 
-/// What is known of a plugin's breakdowns.
-#[derive(Debug, Default)]
-pub(super) struct Supervision {
-    budget: Budget,
-    /// The restart that is to come.
-    due: Option<Due>,
-    /// Counts restarts that were to come: a timer of an earlier one means nothing.
-    tickets: u64,
-    /// How often it was started again by itself.
-    total: u64,
-    /// It broke down and comes back, perhaps: its queues and some of its calls wait for it.
-    is_returning: bool,
-    /// What broke down and was not seen to yet: which generations, and how.
-    broken: Vec<(u64, Breakdown)>,
-    suspect: Suspect,
-    /// The newest first, each with its generation.
-    faults: VecDeque<(u64, Fault)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Due {
-    ticket: u64,
-    /// By the wall clock.
-    at: Duration,
-}
-
-/// What a failure says of the next start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gravity {
-    /// It may go better.
-    Failure,
-    /// It was none: a process has ended by itself, and well.
-    End,
-    /// It was the fault of an event that is given up.
-    Forgiven,
-    /// It would go the same way until the file or the configuration is another one.
-    Hopeless,
-    /// It holds a thread, and would hold another one.
-    Stuck,
-}
-
-/// What is done about a failure.
-enum Verdict {
-    /// It is started again after this time, for the so many-th time of so many.
-    Restart(Duration, Option<(u32, u32)>),
-    /// It stays as it is.
-    Stay,
-    /// It is left alone until somebody decides.
-    Quarantine,
-}
-
-impl Supervision {
-    /// What is left of it for another content of the same plugin.
-    pub(super) fn of_successor(self) -> Self {
-        Self {
-            budget: Budget::default(),
-            due: None,
-            broken: Vec::new(),
-            ..self
-        }
-    }
-
-    /// When it is started again, in nanoseconds since 1970.
-    pub(super) fn due(&self) -> Option<u64> {
-        self.due.map(|due| nanos(due.at))
-    }
-
-    /// Somebody wants it to be tried anew.
-    pub(super) fn forgive(&mut self) {
-        self.budget = Budget::default();
-        self.due = None;
-    }
-
-    /// It is tried now, not later.
-    pub(super) fn hurry(&mut self) {
-        self.due = None;
-    }
-
-    pub(super) fn status(&self, restart: &Restart) -> RestartStatus {
-        RestartStatus {
-            policy: restart.policy.as_str(),
-            budget: restart.budget,
-            spent: self.budget.spent(),
-            next: self.due(),
-            total: self.total,
-        }
-    }
-
-    pub(super) fn faults(&self) -> Vec<Fault> {
-        self.faults.iter().map(|(_, fault)| fault.clone()).collect()
-    }
-
-    fn note(&mut self, number: u64, fault: Fault) {
-        self.faults.push_front((number, fault));
-        self.faults.truncate(FAULTS_MAX);
-    }
-
-    /// Adds to a failed start, which is known, that it was the end of a process.
-    fn explain(&mut self, number: u64, breakdown: &Breakdown) {
-        if let Some((of, fault)) = self.faults.front_mut()
-            && *of == number
-            && fault.last_lines.is_empty()
-        {
-            fault.kind = breakdown.kind();
-            fault.last_lines = breakdown.last_lines().to_vec();
-        }
-    }
-
-    /// Weighs a failure.
-    fn judge(&mut self, name: &str, gravity: Gravity, restart: &Restart, now: Duration) -> Verdict {
-        let wait = |number| backoff(restart, number, (name, now));
-        match (gravity, restart.policy) {
-            (Gravity::Hopeless, _) => Verdict::Stay,
-            (Gravity::Stuck, _) => Verdict::Quarantine,
-            (_, RestartPolicy::Never) | (Gravity::End, RestartPolicy::OnFailure) => Verdict::Stay,
-            (Gravity::Forgiven, _) => Verdict::Restart(wait(1), None),
-            (Gravity::Failure | Gravity::End, _) => match self.budget.charge(now, restart.budget) {
-                Some(number) => Verdict::Restart(wait(number), Some((number, restart.budget))),
-                None => Verdict::Quarantine,
-            },
-        }
-    }
-}
-
-impl Breakdown {
-    fn kind(&self) -> FaultKind {
-        match self {
-            Self::Died(_) => FaultKind::Ended,
-            Self::Stuck(_) => FaultKind::Stuck,
-            Self::Unfit(problem) => FaultKind::of(problem),
-        }
-    }
-
-    fn last_lines(&self) -> &[String] {
-        match self {
-            Self::Died(death) => &death.last_lines,
-            Self::Stuck(stuck) => &stuck.last_lines,
-            Self::Unfit(_) => &[],
-        }
-    }
-}
+/// How long the calls of a process that has died may be on their way to those who made them.
+const SETTLING: Duration = Duration::from_secs(1);
 
 impl Record {
     /// It has failed, and is started again by itself.
@@ -240,36 +105,9 @@ impl Manager {
             return;
         };
         record.busy = None;
-        let supervision = &mut record.supervision;
-        let (problem, gravity, blamed) = match breakdown {
-            Breakdown::Died(death) => {
-                let blamed = supervision.suspect.blame(death, casualties);
-                let gravity = match &blamed {
-                    Blame::Event { times, .. } => {
-                        // This one is not counted in the first place.
-                        supervision.budget.refund(times.saturating_sub(1));
-                        Gravity::Forgiven
-                    }
-                    _ if death.is_failure => Gravity::Failure,
-                    _ => Gravity::End,
-                };
-                (died(name, death, &blamed), gravity, blamed)
-            }
-            Breakdown::Stuck(stuck) => {
-                let message = format!("plugin `{name}`: {}", stuck.what);
-                let problem = Problem::new("deadline", message, None);
-                (problem, Gravity::Stuck, Blame::Plugin)
-            }
-            Breakdown::Unfit(problem) => (problem.clone(), Gravity::Failure, Blame::Plugin),
-        };
-        let fault = Fault {
-            time: nanos(self.core.commons.clock.wall()),
-            kind: breakdown.kind(),
-            what: problem.message.clone(),
-            blamed,
-            last_lines: breakdown.last_lines().to_vec(),
-        };
-        supervision.note(number, fault);
+        let now = self.core.commons.clock.wall();
+        let (problem, gravity) =
+            (record.supervision).note_breakdown((name, number), breakdown, casualties, now);
         self.supervise(name, problem, gravity);
         self.begin(name, Doing::Closing);
     }
@@ -280,16 +118,14 @@ impl Manager {
             return;
         };
         let (number, supervision) = (record.generations, &mut record.supervision);
-        supervision.note(
-            number,
-            Fault {
-                time: nanos(self.core.commons.clock.wall()),
-                kind: FaultKind::of(&problem),
-                what: problem.message.clone(),
-                blamed: Blame::Plugin,
-                last_lines: Vec::new(),
-            },
-        );
+        let fault = Fault {
+            time: nanos(self.core.commons.clock.wall()),
+            kind: FaultKind::of(&problem),
+            what: problem.message.clone(),
+            blamed: Blame::Plugin,
+            last_lines: Vec::new(),
+        };
+        supervision.note(number, fault);
         self.supervise(name, problem, gravity);
     }
 
@@ -307,7 +143,7 @@ impl Manager {
         };
         match verdict {
             Verdict::Restart(wait, counted) => {
-                let problems = vec![problem, coming_back(wait, counted)];
+                let problems = vec![problem, told::coming_back(wait, counted)];
                 self.schedule(name, wait);
                 self.enter(name, State::Failed, problems);
             }
@@ -317,8 +153,8 @@ impl Manager {
             }
             Verdict::Quarantine => {
                 let spent = match gravity {
-                    Gravity::Stuck => stuck(name, problem.clone()),
-                    _ => spent(name, &problem, supervision.budget.failures(now)),
+                    Gravity::Stuck => told::left_alone(name, &problem),
+                    _ => told::spent(name, &problem, supervision.budget.failures(now)),
                 };
                 self.give_up(name);
                 self.enter(name, State::Failed, vec![problem]);
@@ -441,73 +277,20 @@ impl Core {
     /// Waits until a generation that broke down has nothing in hand.
     async fn let_fall(&self, live: &Live, leaving: &Leaving, breakdown: &Breakdown) {
         match breakdown {
-            Breakdown::Died(_) => self.drain(live, leaving).await,
-            Breakdown::Unfit(_) => self.finish(live, leaving).await,
-            Breakdown::Stuck(_) => {
-                self.interrupt(&live.instance).await;
-                leaving.cut_off();
+            Breakdown::Unfit(_) => return self.finish(live, leaving).await,
+            Breakdown::Died(_) => {
+                let timer = self.commons.clock.sleep(SETTLING);
+                tokio::select! {
+                    () = leaving.gone(&live.instance) => return,
+                    // Somebody does not look for the answer of a call.
+                    () = timer => {}
+                }
             }
+            Breakdown::Stuck(_) => {}
         }
+        self.interrupt(&live.instance).await;
+        leaving.cut_off();
     }
-}
-
-/// The kind of the problem that tells of a restart to come.
-pub(crate) const COMING_BACK: &str = "restart";
-
-fn coming_back(wait: Duration, counted: Option<(u32, u32)>) -> Problem {
-    let share = counted.map(|(number, budget)| format!(" ({number} of {budget})"));
-    let message = format!("restarted in {}{}", rough(wait), share.unwrap_or_default());
-    Problem::new(COMING_BACK, message, None)
-}
-
-fn died(name: &str, death: &Death, blamed: &Blame) -> Problem {
-    let over = match (blamed, &*death.calls) {
-        (Blame::Event { id, topic, times }, _) => format!(
-            " while it handled event {id} on `{topic}`, {times} times now: the event is given up"
-        ),
-        (_, []) => String::new(),
-        (_, [call]) => format!(
-            " during a call of `{}` by `{}`",
-            call.capability, call.caller
-        ),
-        (_, calls) => format!(" during {} calls", calls.len()),
-    };
-    let message = format!("plugin `{name}` {}{over}", death.cause);
-    Problem::new("interrupted", message, None)
-}
-
-fn way_out(name: &str) -> Option<String> {
-    Some(format!(
-        "`octa start {name}` tries it again, and so does another file"
-    ))
-}
-
-fn spent(name: &str, last: &Problem, (failures, within): (u32, Duration)) -> Problem {
-    let message = format!(
-        "plugin `{name}` failed {failures} times within {}, the last time with: {}",
-        rough(within),
-        last.message
-    );
-    Problem::new("quarantined", message, way_out(name))
-}
-
-fn stuck(name: &str, problem: Problem) -> Problem {
-    Problem {
-        kind: "quarantined".to_owned(),
-        hint: way_out(name),
-        ..problem
-    }
-}
-
-/// A time that is not more exact than it is worth.
-fn rough(time: Duration) -> String {
-    let is_long = time >= Duration::from_secs(10);
-    let time = if is_long {
-        Duration::from_secs(time.as_secs())
-    } else {
-        Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-    };
-    format!("{time:?}")
 }
 
 #[cfg(test)]

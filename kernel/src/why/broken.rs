@@ -43,7 +43,6 @@ pub(super) fn quarantined(facts: &Facts) -> Vec<Why> {
     let why = |cause| Why::new(cause, &status.name, &problem.message).hint(problem.hint.clone());
     let spent = |why: Why| vec![why.because(faults(status))];
     match status.faults.split_first() {
-        _ if is_refused(problem) => spent(why(Cause::ContentRefused)),
         Some((own, earlier)) if own.kind == FaultKind::Stuck => {
             let stuck = why(Cause::Stuck).since(own.time);
             let mut causes = vec![stuck.because(last_lines(status, own))];
@@ -91,8 +90,13 @@ fn fault(status: &PluginStatus, fault: &Fault) -> Why {
 }
 
 fn last_lines(status: &PluginStatus, fault: &Fault) -> impl Iterator<Item = Why> {
+    let lead = match fault.kind {
+        // Where it stands, not what it wrote.
+        FaultKind::Stuck => "",
+        _ => "it wrote last: ",
+    };
     let lines = fault.last_lines.iter();
-    lines.map(|line| Why::new(Cause::LastLine, &status.name, format!("last line: {line}")))
+    lines.map(move |line| Why::new(Cause::LastLine, &status.name, format!("{lead}{line}")))
 }
 
 fn blame(blamed: &Blame) -> String {
@@ -116,7 +120,7 @@ fn restart(facts: &Facts, problem: &Problem) -> Option<Why> {
     let PluginStatus { name, restarts, .. } = &facts.status;
     let (spent, budget, policy) = (restarts.spent, restarts.budget, restarts.policy);
     if let Some(next) = restarts.next {
-        let text = format!("it is started again by itself: {spent} of {budget} restarts are spent");
+        let text = format!("it is started again by itself; restarts spent: {spent} of {budget}");
         return Some(Why::new(Cause::RestartScheduled, name, text).since(next));
     }
     if facts.doing.is_some() || facts.gives_way || facts.rest.is_some() {
@@ -148,7 +152,7 @@ fn restart(facts: &Facts, problem: &Problem) -> Option<Why> {
 pub(super) fn restarts(status: &PluginStatus) -> Option<Why> {
     let restarts = &status.restarts;
     let text = format!(
-        "{} of {} restarts are spent, and all are back when it has been well for a while",
+        "restarts spent: {} of {}; all are back when it has been well for a while",
         restarts.spent, restarts.budget
     );
     (restarts.spent > 0).then(|| Why::new(Cause::Restarts, &status.name, text))

@@ -79,6 +79,11 @@ causes! {
     /// What its file holds was refused.
     RefusedBuild = "refused-build" in ALL;
 
+    /// Code of it does not give its thread back.
+    Blocking = "blocking" in ALL;
+    /// Where that code is, as far as it can be told.
+    BlockedAt = "blocked-at" in ALL;
+
     /// What serves, and since when.
     Serving = "serving" in &[Started];
     /// The process that carries it.
@@ -125,7 +130,7 @@ causes! {
     NotLoadable = "not-loadable" in &[Failed];
     /// It broke down: when, how, and whose fault it seems to be.
     Fault = "fault" in &[Started, Failed, Quarantined];
-    /// A line that its process wrote last.
+    /// A line that its process wrote last, or a line of where it stands.
     LastLine = "last-line" in &[Started, Failed, Quarantined];
     /// How many of its restarts are spent.
     Restarts = "restarts" in &[Started];
@@ -138,7 +143,7 @@ causes! {
     /// Its budget of restarts is spent.
     BudgetSpent = "budget-spent" in &[Quarantined];
     /// What its file holds is not to be opened here.
-    ContentRefused = "content-refused" in &[Failed, Quarantined];
+    ContentRefused = "content-refused" in &[Failed];
     /// A handler of it blocks its thread.
     Stuck = "stuck" in &[Failed, Quarantined];
 }

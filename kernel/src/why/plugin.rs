@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Cause, Facts, Scene, Why,
+    blocking::blocking,
     broken::{failed, quarantined},
     build::builds,
     needs::obstacles,
@@ -70,6 +71,7 @@ impl<'a> Tree<'a> {
         if facts.status.state == State::Unloaded {
             causes.extend(still_mapped(&facts.status));
         }
+        causes.extend(blocking(&facts.status));
         causes.extend(builds(self.scene, facts));
         causes
     }

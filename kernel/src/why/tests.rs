@@ -8,7 +8,7 @@ mod houses;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use super::*;
-use houses::{House, lamp};
+use houses::{House, lamp, plugin};
 
 /// The reasons in a tree, each with the state that it is found below.
 fn found(why: &Why, below: Option<State>, pairs: &mut BTreeSet<(State, Cause)>) {
@@ -77,4 +77,35 @@ fn no_state_is_without_a_reason() {
         let (why, _) = explained(House::of([lamp(state)]));
         assert!(!why.causes.is_empty(), "{why}");
     }
+}
+
+#[test]
+fn a_capability_is_explained_by_those_who_offer_it_and_a_shared_cause_once() {
+    let offers = |name| {
+        plugin(name, State::Blocked)
+            .needs("mains", "*")
+            .offers("light")
+    };
+    let house = House::of([
+        offers("candle"),
+        lamp(State::Started).offers("light"),
+        offers("torch"),
+        plugin("mains", State::Discovered).rests(Rest::Disabled),
+    ]);
+    let why = house.why("light").expect("somebody offers it");
+    assert_eq!(
+        why.to_string(),
+        "\
+the capability `light` is offered by 3 plugins
+  `candle` 1.2.0 is blocked
+    it needs the plugin `mains`, which does not run
+      `mains` 1.2.0 is discovered
+        it is disabled in the configuration
+          hint: set `enabled = true` under `[plugins.mains]`
+  `lamp` 1.2.0 is started
+    generation 3, version 1.2.0 with content 1a2b3c4d, serves in the kernel's process
+  `torch` 1.2.0 is blocked
+    it needs the plugin `mains`, which does not run
+      `mains` is explained above"
+    );
 }

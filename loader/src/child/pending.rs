@@ -41,6 +41,8 @@ struct State {
     abandoned: Option<Instant>,
     /// Where the handled events of a delivery are counted, until it is abandoned or answered.
     handled: Option<Counter>,
+    /// When it was asked, if that matters.
+    asked: Option<Instant>,
     /// The call that it is.
     call: Option<CallUnderWay>,
     /// A task that runs.
@@ -109,6 +111,7 @@ impl Pending {
                 waker: None,
                 abandoned: None,
                 handled: None,
+                asked: None,
                 call: None,
                 is_begun: false,
             }),
@@ -133,6 +136,11 @@ impl Pending {
         self.state.lock().call.clone()
     }
 
+    /// How long the answer takes is told from this moment on.
+    pub(super) fn asked_at(&self, moment: Instant) {
+        self.state.lock().asked = Some(moment);
+    }
+
     /// An event was handled. Answers whether no further one is to be begun.
     pub(super) fn handled(&self) -> bool {
         let state = self.state.lock();
@@ -151,6 +159,9 @@ impl Pending {
             let mut state = self.state.lock();
             state.handled = None;
             state.answer.get_or_insert(answer);
+            if let Some(asked) = state.asked.take() {
+                self.session.took(asked.elapsed());
+            }
             state.waker.take()
         };
         if let Some(waker) = waker {

@@ -25,7 +25,7 @@ use rustix::{
 use super::{
     WorkerError, WorkerOptions,
     exit::{Exit, ExitCause},
-    session::{Garbage, Session},
+    session::Session,
 };
 use crate::link::{ChildEnd, Link, LinkError, Parked};
 
@@ -238,24 +238,16 @@ impl Minder {
                 let mut receiving = self.session.link().receive();
                 self.session.drain(&mut receiving, || false)
             };
-            match drained {
-                Ok(()) => {}
-                Err(Garbage::Link(LinkError::Closed)) => return,
-                Err(garbage) => {
-                    return self
-                        .session
-                        .condemn(&format!("what it says makes no sense: {garbage}"));
-                }
+            if let Err(garbage) = drained {
+                return self.session.give_up(&garbage);
             }
             match self.session.link().park(Some(watch.every)) {
                 Ok(Parked::Woken | Parked::TimedOut) => {}
                 // What it said before is still read.
                 Ok(Parked::Closed) => {
                     let mut receiving = self.session.link().receive();
-                    if let Err(garbage) = self.session.drain(&mut receiving, || false) {
-                        log::debug!("worker `{}`: {garbage}", options.name);
-                    }
-                    return;
+                    let drained = self.session.drain(&mut receiving, || false);
+                    return drained.err().iter().for_each(|it| self.session.give_up(it));
                 }
                 Err(error) => return self.session.condemn(&error.to_string()),
             }

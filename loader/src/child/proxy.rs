@@ -140,7 +140,7 @@ extern "C" fn deliver(
         handler,
         events,
     };
-    let pending = (remote.session).ask_counting(message, Some(&raw const *handled));
+    let pending = (remote.session).ask_counting(message, &raw const *handled);
     go_on(remote, pending, waker, future, reply)
 }
 

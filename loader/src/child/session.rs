@@ -9,7 +9,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use octa_plugin_api::{Error, ErrorKind};
@@ -26,10 +26,8 @@ use crate::link::{Link, LinkError, Receiving};
 /// How long a caller looks for the answer itself before it goes to sleep: a little longer than it
 /// takes to wake a thread on another processor.
 const LOOK: Duration = Duration::from_micros(100);
-/// After so many answers in a row that took longer, callers look only now and then.
+/// After so many answers in a row that took longer, callers do not look until one is quick again.
 const MISSES: u32 = 4;
-/// How rarely: every so many calls.
-const SELDOM: u32 = 16;
 /// Beyond this, a buffer for messages is not kept.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -176,7 +174,7 @@ impl Session {
         self: &Arc<Self>,
         message: impl FnOnce(u64) -> ToWorker<'a>,
     ) -> Arc<Pending> {
-        self.ask_counting(message, None)
+        self.ask_noting(message, |_| ())
     }
 
     /// The same for a delivery, whose handled events are counted there until it is answered or
@@ -184,13 +182,19 @@ impl Session {
     pub(super) fn ask_counting<'a>(
         self: &Arc<Self>,
         message: impl FnOnce(u64) -> ToWorker<'a>,
-        handled: Option<*const AtomicUsize>,
+        handled: *const AtomicUsize,
+    ) -> Arc<Pending> {
+        self.ask_noting(message, |pending| pending.count_in(handled))
+    }
+
+    fn ask_noting<'a>(
+        self: &Arc<Self>,
+        message: impl FnOnce(u64) -> ToWorker<'a>,
+        note: impl FnOnce(&Pending),
     ) -> Arc<Pending> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let pending = Pending::new(self, Asked::Message(id));
-        if let Some(handled) = handled {
-            pending.count_in(handled);
-        }
+        note(&pending);
         let entered = match &mut *self.waiting.lock() {
             Some(waiting) => waiting.insert(id, pending.clone()).is_none(),
             None => false,
@@ -210,10 +214,8 @@ impl Session {
         message: impl FnOnce(u64) -> ToWorker<'a>,
     ) -> Result<Raw, Arc<Pending>> {
         let misses = self.misses.load(Ordering::Relaxed);
-        if misses >= MISSES && !misses.is_multiple_of(SELDOM) {
-            self.misses
-                .store(misses.wrapping_add(1).max(MISSES), Ordering::Relaxed);
-            return Err(self.ask(message));
+        if misses >= MISSES {
+            return Err(self.ask_and_time(message));
         }
         // Taken before it is asked: then the worker need not wake anybody to answer.
         let Some(mut receiving) = self.link.try_receive() else {
@@ -221,25 +223,49 @@ impl Session {
         };
         let pending = self.ask(message);
         let found = self.look(&mut receiving, &pending);
-        let misses = if found.is_some() {
-            0
-        } else {
-            misses.wrapping_add(1).max(1)
-        };
+        let misses = if found.is_some() { 0 } else { misses + 1 };
         self.misses.store(misses, Ordering::Relaxed);
         found.ok_or(pending)
     }
 
+    /// Asks without looking for the answer, since that took too long lately; if it comes soon,
+    /// the next ones are looked for again.
+    fn ask_and_time<'a>(
+        self: &Arc<Self>,
+        message: impl FnOnce(u64) -> ToWorker<'a>,
+    ) -> Arc<Pending> {
+        let asked = Instant::now();
+        self.ask_noting(message, |pending| pending.asked_at(asked))
+    }
+
+    /// An answer came so long after it was asked for.
+    pub(super) fn took(&self, time: Duration) {
+        if time < LOOK {
+            self.misses.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn look(self: &Arc<Self>, receiving: &mut Receiving<'_>, pending: &Pending) -> Option<Raw> {
         loop {
-            // What is wrong with it is found again, and acted upon, by the thread of the process.
-            let is_well = self.drain(receiving, || pending.has_answer()).is_ok();
+            let drained = self.drain(receiving, || pending.has_answer());
             if let Some(answer) = pending.try_take() {
                 return Some(answer);
             }
-            if !is_well || !receiving.spin(LOOK) {
+            if let Err(garbage) = &drained {
+                self.give_up(garbage);
+            }
+            if drained.is_err() || !receiving.spin(LOOK) {
                 return None;
             }
+        }
+    }
+
+    /// Ends the connection to a worker that cannot be understood; the rest is done by the thread
+    /// of its process.
+    pub(super) fn give_up(&self, garbage: &Garbage) {
+        if !matches!(garbage, Garbage::Link(LinkError::Closed)) {
+            self.condemn(&format!("what it says makes no sense: {garbage}"));
+            self.link.close();
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     socket,
 };
 
-/// How often [`Receiving::spin`] looks between two looks at the clock.
+/// How often [`Receiving::spin`] looks between two looks at the clock, if it yields to nobody.
 const LOOKS: u32 = 64;
 /// The most that is taken from a socket at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -107,8 +107,9 @@ impl<'a> Receiving<'a> {
 
     fn spin_at(&mut self, ring: &Ring<'_>, until: Option<Instant>) -> bool {
         let link = self.link;
+        let looks = if link.alone { 1 } else { LOOKS };
         loop {
-            for _ in 0..LOOKS {
+            for _ in 0..looks {
                 if self.inbox.has_more(ring) || link.ended() {
                     return true;
                 }

@@ -81,10 +81,12 @@ impl Ring<'_> {
         self.data.split_at(place)
     }
 
-    /// The receiver looks by itself from now on.
+    /// The receiver looks by itself from now on. Does not write where it did already.
     #[inline]
     pub(super) fn stay_awake(&self) {
-        self.asleep.store(0, Ordering::Relaxed);
+        if self.asleep.load(Ordering::Relaxed) != 0 {
+            self.asleep.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The receiver wants to be woken from now on. What was published before is seen by whoever

@@ -32,8 +32,10 @@ fn ends(ring_bytes: usize) -> (Link, Link) {
 /// A frame of so many bytes beside its length, different for each seed.
 fn frame(bytes: usize, seed: usize) -> Vec<u8> {
     let length = u32::try_from(bytes).unwrap();
-    let body = (0..bytes).map(|at| (at.wrapping_mul(31) + seed) as u8);
-    length.to_le_bytes().into_iter().chain(body).collect()
+    let period: Vec<u8> = (0..251).map(|at| (at * 31 + seed) as u8).collect();
+    let mut frame = [&length.to_le_bytes()[..], &period.repeat(bytes / 251 + 1)].concat();
+    frame.truncate(4 + bytes);
+    frame
 }
 
 /// The next frame; parks until there is one.
@@ -59,12 +61,15 @@ fn spun_for(link: &Link) -> Result<Vec<u8>, LinkError> {
 
 /// Sends everything back until the other end is closed.
 fn echo(link: &Link, next: impl Fn(&Link) -> Result<Vec<u8>, LinkError>) {
-    loop {
-        match next(link) {
-            Ok(body) => link.send(&with_length(&body)).unwrap(),
-            Err(why) => return assert_eq!(why, LinkError::Closed),
-        }
+    while let Some(body) = unless_closed(next(link)) {
+        link.send(&with_length(&body)).unwrap();
     }
+}
+
+fn unless_closed<T>(received: Result<T, LinkError>) -> Option<T> {
+    received
+        .map_err(|why| assert_eq!(why, LinkError::Closed))
+        .ok()
 }
 
 fn with_length(body: &[u8]) -> Vec<u8> {
@@ -224,15 +229,15 @@ fn too_much_for_an_end_that_takes_nothing_is_refused_and_nothing_else() {
     for mode in MODES {
         let (kernel, worker) = ends(mode);
         let big = frame(BYTES, 1);
-        let mut sent = 0;
-        let refused = loop {
-            match kernel.send(&big) {
-                Ok(()) => sent += 1,
-                Err(why) => break why,
-            }
-        };
-        assert!(matches!(refused, LinkError::Overrun { .. }), "{refused:?}");
-        assert_eq!(sent, QUEUE_BYTES_MAX / BYTES, "{mode}");
+        let sent = QUEUE_BYTES_MAX / BYTES;
+        for _ in 0..sent {
+            kernel.send(&big).unwrap();
+        }
+        let refused = kernel.send(&big);
+        assert!(
+            matches!(refused, Err(LinkError::Overrun { .. })),
+            "{refused:?}"
+        );
         kernel.send(&frame(1, 2)).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| while kernel.park(None) != Ok(Parked::Closed) {});
@@ -310,12 +315,40 @@ fn the_end_that_is_first_to_use_the_rings_is_heard() {
     worker.send(&frame(7, 1)).unwrap();
     worker.use_rings();
     worker.send(&frame(7, 2)).unwrap();
+    worker.wake().unwrap();
     assert_eq!(received(&kernel).unwrap(), frame(7, 1)[4..]);
-    // The wake-up of the second frame, taken for the beginning of one.
+    // Here the wake-up is taken for the beginning of a frame.
     assert_eq!(kernel.receive().next(), Ok(None));
     kernel.use_rings();
     assert_eq!(kernel.park(None), Ok(Parked::Woken));
     assert_eq!(kernel.receive().next(), Ok(Some(&frame(7, 2)[4..])));
+}
+
+#[test]
+fn ends_that_share_a_processor_let_each_other_run() {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(rustix::thread::sched_getcpu());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            rustix::thread::sched_setaffinity(None, &only).unwrap();
+            let (kernel, worker) = ends(RING);
+            assert!(kernel.alone && worker.alone);
+            thread::scope(|scope| {
+                // It inherits the processor.
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        worker
+                            .send(&with_length(&spun_for(&worker).unwrap()))
+                            .unwrap();
+                    }
+                });
+                for seed in 0..1000 {
+                    kernel.send(&frame(20, seed)).unwrap();
+                    assert_eq!(spun_for(&kernel).unwrap(), frame(20, seed)[4..]);
+                }
+            });
+        });
+    });
 }
 
 #[test]

@@ -12,13 +12,19 @@ use std::io;
 use std::os::windows::{fs::OpenOptionsExt as _, io::AsRawHandle as _};
 use std::path::Path;
 
-use windows_sys::Win32::Storage::FileSystem::UnlockFile;
+use windows_sys::Win32::{Storage::FileSystem::UnlockFile, System::Threading::GetCurrentThreadId};
 
 pub(crate) use self::code::{Code, after_plugin};
 use super::Exposure;
 
 /// `ERROR_SHARING_VIOLATION`: somebody has the file open and does not share it.
 const SHARING_VIOLATION: i32 = 32;
+
+/// The number of this thread.
+pub(crate) fn thread_number() -> u64 {
+    // SAFETY: asks for a number, and touches nothing.
+    u64::from(unsafe { GetCurrentThreadId() })
+}
 
 /// Opens a file for reading.
 pub(crate) fn open_source(path: &Path) -> io::Result<File> {

@@ -83,6 +83,7 @@ fn take_over() -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     if fstat(stdin()).map(kind) != Ok(FileType::Socket) {
         return Err(Failure::NotStartedByKernel);
     }
+    close_the_rest();
     let take = |from| {
         fcntl_dupfd_cloexec(from, FIRST)
             .map_err(|errno| Failure::system("keep what it inherits")(errno.into()))
@@ -98,6 +99,18 @@ fn take_over() -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
     moved.map_err(|errno| Failure::system("put its standard streams aside")(errno.into()))?;
     Ok((socket, memory))
 }
+
+/// Closes what the kernel's process did not mean to pass on, before a plugin finds it. A system that
+/// cannot do this has closed what most programs open.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the system call has no safe wrapper")]
+fn close_the_rest() {
+    // SAFETY: the process has just begun, as `entry` demands: none of these is in use.
+    unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn close_the_rest() {}
 
 /// The end of the connection tells that the kernel is gone; this does where nobody looks.
 fn end_with_the_kernel() -> Result<(), Failure> {

@@ -120,6 +120,7 @@ impl<'a> Topic<'a> {
         let section = |plugin: &str, other: &str, place: Place, allow: &str, config: &str| {
             format!(
                 "[plugins.{plugin}]\n{}\n\
+                 restart = {{ policy = \"never\" }}\n\
                  [plugins.{plugin}.allow]\ncall = [\"{other}.**\"]\npublish = [\"{other}.**\"]\n\
                  storage = [\"{other}\"]\nstate = [\"{other}\"]\n{allow}\n\
                  [plugins.{plugin}.config]\n{config}\n",
@@ -127,7 +128,7 @@ impl<'a> Topic<'a> {
             )
         };
         let conformer = places.conformer;
-        let mut toml = format!("[kernel]\nwatch = false\nstop_deadline = \"2s\"\n");
+        let mut toml = "[kernel]\nwatch = false\nstop_deadline = \"2s\"\n".to_owned();
         toml += &section(CONFORMER, COMPANION, conformer, self.allow, self.config);
         toml += &section(COMPANION, CONFORMER, places.companion, "", "");
         for (other, _) in self.others {
@@ -138,8 +139,8 @@ impl<'a> Topic<'a> {
 }
 
 impl Place {
-    /// Those that can be had.
-    const ALL: [Self; 1] = [Self::Inside];
+    /// The first is the model for the others.
+    const ALL: [Self; 2] = [Self::Inside, Self::Child];
 
     fn toml(self) -> &'static str {
         match self {

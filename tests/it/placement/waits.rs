@@ -109,7 +109,7 @@ fn timers() {
     Topic::of("timers").check(async |stage| {
         let mut sleeps = stage.listen("conformer.sleeps").await;
         let mut woke = stage.listen("conformer.woke").await;
-        let call = stage.begin("conformer.sleep", json!([30, 10, 20, 10]));
+        let call = stage.begin("conformer.sleep", json!([30, 10, 20]));
         stage.hear(&mut sleeps).await;
         for (time, wakes) in [(10, true), (5, false), (5, true), (10, true)] {
             stage.pass(Duration::from_millis(time));
@@ -123,5 +123,16 @@ fn timers() {
         stage.pass(Duration::from_secs(3_000));
         stage.hear(&mut woke).await;
         stage.ended("conformer.sleep", call).await;
+    });
+}
+
+#[test]
+fn clocks() {
+    Topic::of("clocks").check(async |stage| {
+        let steps = json!(["now"]);
+        stage.steps("conformer.run", steps.clone()).await;
+        stage.pass(Duration::from_secs(3_600));
+        stage.steps("conformer.run", steps.clone()).await;
+        stage.steps("conformer.run_in_thread", steps).await;
     });
 }

@@ -1,6 +1,6 @@
 //! How a plugin that served breaks down, as those say who notice it.
 
-use crate::status::Problem;
+use crate::status::{FaultKind, Problem};
 
 /// What has become of a generation that serves.
 #[derive(Debug)]
@@ -40,4 +40,22 @@ pub(crate) struct Stuck {
     pub(crate) what: String,
     /// Where it stands, as far as that can be had.
     pub(crate) last_lines: Vec<String>,
+}
+
+impl Breakdown {
+    pub(super) fn kind(&self) -> FaultKind {
+        match self {
+            Self::Died(_) => FaultKind::Ended,
+            Self::Stuck(_) => FaultKind::Stuck,
+            Self::Unfit(problem) => FaultKind::of(problem),
+        }
+    }
+
+    pub(super) fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Died(death) => &death.last_lines,
+            Self::Stuck(stuck) => &stuck.last_lines,
+            Self::Unfit(_) => &[],
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod bench;
 
 use std::time::Duration;
 
-use super::*;
+use super::{told::rough, *};
 use bench::{Bench, Trouble, death};
 
 const SECOND: Duration = Duration::from_secs(1);

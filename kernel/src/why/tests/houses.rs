@@ -9,8 +9,8 @@ use crate::{
     plan::{Member, Standing},
     reload::{GenerationStatus, RetiredStatus},
     status::{
-        Blame, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus, RejectedFile,
-        RestartStatus,
+        Blame, BlockedStatus, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
+        RejectedFile, RestartStatus,
     },
     why::{Asked, Cause, Facts, Rest, Scene, Why, explain},
 };
@@ -80,6 +80,7 @@ pub(super) fn plugin(name: &str, state: State) -> Facts {
                 next: None,
                 total: 0,
             },
+            blocked: Vec::new(),
             faults: Vec::new(),
         },
         member: Member {
@@ -178,7 +179,11 @@ impl Facts {
         match self.status.state {
             State::Started => self,
             State::Blocked => self.needs("mains", "*"),
-            State::Failed => self.broken(FaultKind::Error, "`start` of plugin `lamp`: no bulb"),
+            State::Failed => {
+                let mut lamp = self.broken(FaultKind::Error, "`start` of plugin `lamp`: no bulb");
+                lamp.status.restarts.policy = "never";
+                lamp
+            }
             State::Quarantined => self
                 .fault(FaultKind::Ended, KILLED, Blame::Plugin)
                 .problem("quarantined", SPENT),
@@ -244,6 +249,21 @@ pub(super) fn with(state: State, cause: Cause) -> House {
             let hint = "`octa reload lamp` tries it again";
             let refused = problem("refused", refused, Some(hint));
             House::of([lamp.troubled().waiting(refused)])
+        }
+        Cause::Blocking | Cause::BlockedAt => {
+            let mut lamp = lamp.troubled();
+            lamp.status.blocked.push(BlockedStatus {
+                generation: 3,
+                what: "the handler of `lamp.on`".to_owned(),
+                thread: "octa-pool-1".to_owned(),
+                thread_id: Some(4711),
+                since: 1_000_000_000,
+                place: "in `lamp::wait`, waiting in the system call `futex`".to_owned(),
+                likely: vec!["lamp::wait".to_owned(), "lamp::on".to_owned()],
+                callers: vec!["the handler of `night.fall`".to_owned()],
+                may_block: state == State::Started,
+            });
+            House::of([lamp])
         }
         Cause::Serving => House::of([lamp]),
         Cause::Process | Cause::Enforced | Cause::NotEnforced => House::of([lamp.in_process()]),
@@ -349,17 +369,14 @@ pub(super) fn with(state: State, cause: Cause) -> House {
             House::of([lamp])
         }
         Cause::RestartScheduled => broken(FaultKind::Ended, KILLED),
-        Cause::RestartNever => {
-            let mut lamp = lamp.broken(FaultKind::Ended, KILLED);
-            lamp.status.restarts.policy = "never";
-            House::of([lamp])
-        }
+        Cause::RestartNever => House::of([lamp.broken(FaultKind::Ended, LEFT)]),
         Cause::RestartUseless => {
             House::of([lamp.broken(FaultKind::NotLoadable, "`lamp` cannot be opened")])
         }
     }
 }
 
+const LEFT: &str = "plugin `lamp` ended by itself with code 0";
 const KILLED: &str = "plugin `lamp` was ended by signal 11 (SIGSEGV)";
 const REFUSED: &str = "the content of plugin `lamp` is refused: it ended the process that opened it, \
                        by signal 11 (SIGSEGV)";

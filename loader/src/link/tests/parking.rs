@@ -1,9 +1,86 @@
 //! Who sleeps is woken: by the other end, by those who let go of the receiving end, by the end of
 //! time and of the link. A wake-up that is lost stops these tests for good.
 
-use super::*;
+use std::hint;
+
+use super::{ring::Ring, *};
 
 const ROUNDS: usize = 100_000;
+
+/// Lets two threads begin each round at about the same time, now the one first and now the other.
+struct Rounds {
+    arrived: AtomicUsize,
+}
+
+impl Rounds {
+    fn meet(&self, round: usize, delay: usize) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+        let mut looks = 0_u32;
+        while self.arrived.load(Ordering::Acquire) < 2 * round {
+            looks += 1;
+            if looks.is_multiple_of(1000) {
+                thread::yield_now();
+            }
+        }
+        (0..delay).for_each(|step| _ = hint::black_box(step));
+    }
+}
+
+/// Runs both sides of a ring against each other: what each saw of the other, which must not be
+/// nothing on both sides.
+fn check_rounds(sender: fn(&Ring<'_>, u64) -> bool, receiver: fn(&Ring<'_>, u64) -> bool) {
+    let (kernel, worker) = ends(RING);
+    let rounds = Rounds {
+        arrived: AtomicUsize::new(0),
+    };
+    let seen = [const { AtomicBool::new(false) }; 2];
+    let run = |ring: Ring<'_>, act: fn(&Ring<'_>, u64) -> bool, side: usize| {
+        for round in 1..=ROUNDS {
+            ring.asleep.store(0, Ordering::Relaxed);
+            ring.wants_room.store(0, Ordering::Relaxed);
+            rounds.meet(2 * round - 1, round / 64 % 64 * ((round + side) % 2));
+            seen[side].store(act(&ring, round as u64), Ordering::Relaxed);
+            rounds.meet(2 * round, 0);
+            assert!(
+                seen.iter().any(|seen| seen.load(Ordering::Relaxed)),
+                "round {round}"
+            );
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| run(worker.memory.as_ref().unwrap().incoming(), receiver, 1));
+        run(kernel.memory.as_ref().unwrap().outgoing(), sender, 0);
+    });
+}
+
+#[test]
+fn a_sender_sees_the_sleeper_or_the_sleeper_what_was_sent() {
+    check_rounds(
+        |ring, round| {
+            ring.tail.store(round, Ordering::Release);
+            ring.was_asleep()
+        },
+        |ring, round| {
+            ring.fall_asleep();
+            ring.tail.load(Ordering::Acquire) == round
+        },
+    );
+}
+
+#[test]
+fn a_sender_sees_the_room_or_the_receiver_that_it_is_wanted() {
+    check_rounds(
+        |ring, round| {
+            ring.want_room();
+            ring.head.load(Ordering::Acquire) == round
+        },
+        |ring, round| {
+            ring.head.store(round, Ordering::Release);
+            ring.fall_asleep();
+            ring.was_room_wanted()
+        },
+    );
+}
 
 #[test]
 fn a_sleeper_is_woken_each_time() {
@@ -157,6 +234,35 @@ fn who_parks_after_something_was_left_behind_is_woken_at_once() {
         assert_eq!(kernel.park(Some(LONG)), Ok(Parked::Woken));
         assert_eq!(kernel.receive().next(), Ok(Some(&frame(1, 2)[4..])));
     }
+}
+
+#[test]
+fn who_holds_the_receiving_end_is_not_woken() {
+    let (kernel, worker) = ends(RING);
+    let mut holding = kernel.receive();
+    worker.send(&frame(1, 1)).unwrap();
+    assert!(holding.spin(LONG));
+    assert_eq!(holding.next(), Ok(Some(&frame(1, 1)[4..])));
+    drop(holding);
+    assert_eq!(kernel.park(Some(Duration::ZERO)), Ok(Parked::TimedOut));
+    worker.send(&frame(1, 2)).unwrap();
+    worker.send(&frame(1, 3)).unwrap();
+    assert_eq!(kernel.park(Some(LONG)), Ok(Parked::Woken));
+    // One was enough.
+    assert_eq!(kernel.park(Some(Duration::ZERO)), Ok(Parked::TimedOut));
+}
+
+#[test]
+fn a_holder_who_comes_back_is_not_woken_meanwhile() {
+    let (kernel, worker) = ends(RING);
+    let mut holding = kernel.receive();
+    assert_eq!(holding.next(), Ok(None));
+    holding.stay_awake();
+    worker.send(&frame(1, 1)).unwrap();
+    assert_eq!(kernel.park(Some(Duration::ZERO)), Ok(Parked::TimedOut));
+    drop(kernel.receive());
+    assert_eq!(kernel.park(Some(LONG)), Ok(Parked::Woken));
+    assert_eq!(kernel.receive().next(), Ok(Some(&frame(1, 1)[4..])));
 }
 
 #[test]

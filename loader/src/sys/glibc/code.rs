@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     inside::{self, Owner},
+    presence::Errand,
     unload::KeptCause,
 };
 
@@ -67,7 +68,7 @@ impl Code {
         let before = objects::mapped();
         let spans = before.iter().map(|object| object.span.clone()).collect();
         table::with(|table| table.opening(owner, spans));
-        let library = inside::run(owner, || load(path)).inspect_err(|_| {
+        let library = inside::run(owner, Errand::LOAD, || load(path)).inspect_err(|_| {
             table::with(|table| table.forget(owner));
         })?;
         let opened = opening::look(owner, path, &before, &mut brought);
@@ -140,7 +141,9 @@ impl Code {
             *library = Some(handle);
             return Err(causes);
         }
-        let closed = inside::run(self.owner, || ManuallyDrop::into_inner(handle).close());
+        let closed = inside::run(self.owner, Errand::UNLOAD, || {
+            ManuallyDrop::into_inner(handle).close()
+        });
         if closed.is_err() || objects::mapped().contains(object) {
             table::with(|table| table.stay(self.owner));
             opening::pin(object);

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     inside::{self, Owner},
+    presence::Errand,
     unload::KeptCause,
 };
 
@@ -105,7 +106,9 @@ impl Code {
         let Some(library) = state.library.take() else {
             return Ok(());
         };
-        let closed = inside::run(self.owner, || ManuallyDrop::into_inner(library).close());
+        let closed = inside::run(self.owner, Errand::UNLOAD, || {
+            ManuallyDrop::into_inner(library).close()
+        });
         if closed.is_err() || modules::is_mapped(state.span.start) {
             state.stays = Some(KeptCause::StillMapped);
             return Err(vec![KeptCause::StillMapped]);

@@ -12,7 +12,7 @@ use seccompiler::Error;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod program;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-mod refused;
+pub(super) mod refused;
 
 /// Refuses them to all threads, and says what of it failed.
 pub(super) fn refuse(sandbox: &Sandbox, unix_sockets: bool, confinement: &mut Confinement) {

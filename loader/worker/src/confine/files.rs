@@ -4,10 +4,8 @@
 //! Metadata is out of its scope: whoever may search a directory sees names, sizes and times.
 
 use std::{
-    env,
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    env, fs, io,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +15,7 @@ use landlock::{
     Scope, make_bitflags,
 };
 use octa_wire::{Confinement, Hello, Sandbox};
+use rustix::fs::{Mode, OFlags};
 
 use super::{ConfineError, privileges::other_threads};
 
@@ -125,20 +124,20 @@ fn grant(hello: &Hello, mut rules: RulesetCreated) -> Result<RulesetCreated, Con
         ("write", &sandbox.write, write),
     ] {
         for path in paths {
-            let file = open(path).map_err(|reason| ConfineError::Granted {
+            let place = open(path).map_err(|reason| ConfineError::Granted {
                 list,
                 path: path.clone(),
                 reason,
             })?;
             rules = rules
-                .add_rule(PathBeneath::new(&file, access))
+                .add_rule(PathBeneath::new(&place, access))
                 .map_err(refused)?;
         }
     }
     for (path, access) in system(sandbox, read) {
-        if let Ok(file) = open(&path) {
+        if let Ok(place) = open(&path) {
             rules = rules
-                .add_rule(PathBeneath::new(&file, access))
+                .add_rule(PathBeneath::new(&place, access))
                 .map_err(refused)?;
         }
     }
@@ -147,15 +146,15 @@ fn grant(hello: &Hello, mut rules: RulesetCreated) -> Result<RulesetCreated, Con
 
 /// The process' own entry in `/proc`.
 fn grant_itself(rules: RulesetCreated) -> Result<RulesetCreated, ConfineError> {
-    let Ok(file) = open(Path::new("/proc/self")) else {
+    let Ok(place) = open(Path::new("/proc/self")) else {
         return Ok(rules);
     };
     let rules = rules
-        .add_rule(PathBeneath::new(&file, READ))
+        .add_rule(PathBeneath::new(&place, READ))
         .map_err(refused)?;
-    // Open to the end: the system forgets an entry that nobody uses, and makes another one when
-    // it is asked for again, which the rule does not mean.
-    std::mem::forget(file);
+    // Open to the end: the system forgets an entry of `/proc` that nobody uses, and makes another
+    // one when it is asked for again, which the rule does not mean.
+    std::mem::forget(place);
     Ok(rules)
 }
 
@@ -200,11 +199,9 @@ fn resolver() -> Option<PathBuf> {
 }
 
 /// Opens nothing but the place itself: no device wakes up, and no permission to read is needed.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH)
-        .open(path)
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let place = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, place, Mode::empty())?)
 }
 
 fn is_socket(path: &Path) -> bool {

@@ -86,6 +86,27 @@ fn an_operation_is_answered_by_the_kernel() {
 }
 
 #[test]
+fn a_thread_of_the_plugins_own_reaches_the_kernel() {
+    let mut kernel = Kernel::ready();
+    let call = kernel.begin("call", &NOTHING);
+    let operation = kernel.submitted("other.echo");
+    kernel.reply(operation);
+    kernel.answer(call).result.expect("it is answered");
+}
+
+#[test]
+fn what_never_waits_holds_up_nobody() {
+    let mut kernel = Kernel::ready();
+    let id = kernel.begin("yield", &NOTHING);
+    kernel
+        .call("echo", &json!("go on"))
+        .result
+        .expect("it is answered");
+    kernel.say(&ToWorker::Cancel { id });
+    kernel.answer(id).result.expect_err("it was cancelled");
+}
+
+#[test]
 fn the_clocks_are_read_at_once() {
     let mut kernel = Kernel::ready();
     let year: u64 = kernel

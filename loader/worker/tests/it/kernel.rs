@@ -201,6 +201,7 @@ impl Kernel {
             operation,
             answer: Answer {
                 number: 3,
+                payload: b"null",
                 ..Answer::default()
             },
         });

@@ -2,8 +2,6 @@
 
 #![cfg(unix)]
 
-#[cfg(unix)]
-mod bench_tmp;
 mod calls;
 mod kernel;
 mod start;

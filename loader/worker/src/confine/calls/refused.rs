@@ -150,16 +150,16 @@ pub(super) fn refused(sandbox: &Sandbox, unix_sockets: bool) -> Refused {
     let own = process::id();
     refused.always(NEVER);
     refused.always(old::NEVER);
+    if sandbox.write.is_empty() {
+        refused.always(METADATA);
+        refused.always(old::METADATA);
+    }
     // What goes through a ring is not seen by filters. Runtimes do without.
     refused.unknown(&[
         libc::SYS_io_uring_setup,
         libc::SYS_io_uring_enter,
         libc::SYS_io_uring_register,
     ]);
-    if sandbox.write.is_empty() {
-        refused.always(METADATA);
-        refused.always(old::METADATA);
-    }
     processes(&mut refused, sandbox.exec, own);
     scheduling(&mut refused, own);
     itself(&mut refused, own);
@@ -269,6 +269,12 @@ fn sockets(refused: &mut Refused, network: bool, unix_sockets: bool) {
         let datagrams = bits(1, TYPE, libc::SOCK_DGRAM as u32);
         refused.when(libc::SYS_socketpair, &[When::Is(0, unix), datagrams]);
     }
+}
+
+#[cfg(test)]
+pub(in crate::confine) fn whatever_the_arguments() -> impl Iterator<Item = c_long> {
+    let lists = [NEVER, METADATA, old::NEVER, old::METADATA];
+    lists.into_iter().flatten().copied()
 }
 
 fn bits(argument: u8, mask: u32, are: u32) -> When {

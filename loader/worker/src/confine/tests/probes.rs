@@ -14,12 +14,16 @@ use std::{
     },
     path::Path,
     process::{self, Command},
-    sync::mpsc,
+    sync::{Barrier, mpsc},
     thread,
 };
 
 use libc::{c_int, c_long};
-use rustix::process::{Signal, parent_process_death_signal};
+use rustix::process::{
+    DumpableBehavior, Resource, Signal, dumpable_behavior, getrlimit, parent_process_death_signal,
+};
+
+use crate::confine::calls::refused::whatever_the_arguments;
 
 type Probe = fn(&Path) -> io::Result<()>;
 
@@ -36,6 +40,8 @@ const PROBES: &[(&str, Probe)] = &[
     }),
     ("spawn", |path| Command::new(path).status().map(drop)),
     ("exec", exec),
+    ("exec of a file", |_| call(libc::SYS_execveat, [0; 6])),
+    ("session", |_| call(libc::SYS_setsid, [0; 6])),
     ("group", |_| call(libc::SYS_setpgid, [0; 6])),
     ("end a child", end_a_child),
     ("signal itself", |_| {
@@ -51,6 +57,14 @@ const PROBES: &[(&str, Probe)] = &[
     ("own a file by the parent", own_by_parent),
     ("slow the parent", |_| {
         call(libc::SYS_setpriority, [0, parent(), 0, 0, 0, 0])
+    }),
+    ("slow the group", |_| {
+        // Which nobody leads.
+        call(libc::SYS_setpriority, [PRIO_PGRP, own(), 0, 0, 0, 0])
+    }),
+    ("schedule the parent", schedule_parent),
+    ("own a file by anybody", |_| {
+        call(libc::SYS_fcntl, [0, F_SETOWN_EX, 0, 0, 0, 0])
     }),
     ("limit the parent", limit_parent),
     ("be traced", |_| {
@@ -72,13 +86,13 @@ const PROBES: &[(&str, Probe)] = &[
         )
     }),
     ("mount", |_| call(libc::SYS_mount, [0; 6])),
-    ("trace events", |_| call(libc::SYS_perf_event_open, [0; 6])),
     ("keys", |_| call(libc::SYS_keyctl, [0; 6])),
     ("set the clock", |_| call(libc::SYS_clock_settime, [0; 6])),
     ("type", |_| {
         call(libc::SYS_ioctl, [0, libc::TIOCSTI as c_long, 0, 0, 0, 0])
     }),
     ("rings", |_| call(libc::SYS_io_uring_setup, [0; 6])),
+    ("the list", the_list),
     ("other numbers", other_numbers),
     ("tcp", |_| TcpListener::bind("127.0.0.1:0").map(drop)),
     ("udp", |_| UdpSocket::bind("127.0.0.1:0").map(drop)),
@@ -89,6 +103,9 @@ const PROBES: &[(&str, Probe)] = &[
         )
     }),
     ("pair", |_| UnixStream::pair().map(drop)),
+    ("pair of others", |_| {
+        call(libc::SYS_socketpair, [libc::AF_INET.into(), 0, 0, 0, 0, 0])
+    }),
     ("datagrams", |_| UnixDatagram::pair().map(drop)),
     ("connect", |path| UnixStream::connect(path).map(drop)),
     ("read", |path| fs::read(path).map(drop)),
@@ -115,6 +132,9 @@ const PROBES: &[(&str, Probe)] = &[
     ("give", |path| chown(path, Some(1), Some(1))),
     ("library", library),
     ("threads", threads),
+    ("threads that allocate", threads_that_allocate),
+    ("no core file", no_core_file),
+    ("hidden", hidden),
     ("the basics", basics),
     ("itself", itself),
     ("abort", |_| process::abort()),
@@ -151,6 +171,9 @@ pub(super) fn run(name: &str, argument: &Path) -> String {
 const FORK: c_long = libc::SYS_fork;
 #[cfg(not(target_arch = "x86_64"))]
 const FORK: c_long = libc::SYS_clone;
+
+const PRIO_PGRP: c_long = 1;
+const F_SETOWN_EX: c_long = 15;
 
 fn own() -> c_long {
     process::id().into()
@@ -239,6 +262,16 @@ fn own_by_parent(_: &Path) -> io::Result<()> {
     )
 }
 
+fn schedule_parent(_: &Path) -> io::Result<()> {
+    let priority: c_int = 0;
+    let parameters = (&raw const priority) as c_long;
+    let policy = libc::SCHED_OTHER.into();
+    call(
+        libc::SYS_sched_setscheduler,
+        [parent(), policy, parameters, 0, 0, 0],
+    )
+}
+
 fn limit_parent(_: &Path) -> io::Result<()> {
     // As many as it can count: no limit.
     let limit = [u64::MAX; 2];
@@ -247,6 +280,17 @@ fn limit_parent(_: &Path) -> io::Result<()> {
         libc::SYS_prlimit64,
         [parent(), libc::RLIMIT_RTTIME.into(), new, 0, 0, 0],
     )
+}
+
+/// The first answer that is not EPERM, or EPERM.
+fn the_list(_: &Path) -> io::Result<()> {
+    for number in whatever_the_arguments() {
+        let error = call(number, [0; 6]).err();
+        if error.as_ref().and_then(io::Error::raw_os_error) != Some(libc::EPERM) {
+            return Err(io::Error::other(format!("{number}: {error:?}")));
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EPERM))
 }
 
 fn other_numbers(_: &Path) -> io::Result<()> {
@@ -309,6 +353,40 @@ fn threads(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// As many as have an arena of their own, and then half of the memory that they are granted.
+fn threads_that_allocate(_: &Path) -> io::Result<()> {
+    const THREADS: usize = 8;
+    let barrier = Barrier::new(THREADS + 1);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let held = std::hint::black_box(vec![1_u8; 1_000]);
+                barrier.wait();
+                barrier.wait();
+                drop(held);
+            });
+        }
+        barrier.wait();
+        let allocated = allocate(256 << 20);
+        barrier.wait();
+        allocated
+    })
+}
+
+fn no_core_file(_: &Path) -> io::Result<()> {
+    let limit = getrlimit(Resource::Core);
+    let none = (limit.current, limit.maximum) == (Some(0), Some(0));
+    none.then_some(())
+        .ok_or_else(|| io::Error::other("there may be one"))
+}
+
+fn hidden(_: &Path) -> io::Result<()> {
+    let hidden = matches!(dumpable_behavior()?, DumpableBehavior::NotDumpable);
+    hidden
+        .then_some(())
+        .ok_or_else(|| io::Error::other("not hidden"))
+}
+
 fn basics(_: &Path) -> io::Result<()> {
     File::open("/dev/urandom")?;
     fs::write("/dev/null", "nothing")?;
@@ -324,7 +402,17 @@ fn itself(_: &Path) -> io::Result<()> {
     fs::read_to_string("/proc/self/maps")?;
     fs::read_dir("/proc/self/task")?;
     fs::read_to_string("/proc/thread-self/comm")?;
-    env::current_exe().map(drop)
+    env::current_exe()?;
+    held()
+}
+
+/// The entry is kept open, else the system may forget it.
+fn held() -> io::Result<()> {
+    let entry = Path::new("/proc").join(process::id().to_string());
+    let target = |file: io::Result<fs::DirEntry>| fs::read_link(file.ok()?.path()).ok();
+    let mut files = fs::read_dir("/proc/self/fd")?.filter_map(target);
+    let held = files.any(|target| target == entry);
+    held.then_some(()).ok_or(io::ErrorKind::NotFound.into())
 }
 
 fn allocate(bytes: usize) -> io::Result<()> {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use octa_wire::{Confinement, Hello, Limits, PROTOCOL, Sandbox};
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, waitpid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, set_parent_process_death_signal,
+    setrlimit, waitpid,
+};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +206,12 @@ fn in_a_child(task: impl FnOnce()) -> ExitStatus {
 fn report(task: &Task) {
     // As a worker does before it hears what it is to keep to.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+    let core = getrlimit(Resource::Core).maximum;
+    let core = Rlimit {
+        current: core,
+        maximum: core,
+    };
+    setrlimit(Resource::Core, core).unwrap();
     lose(task.lost);
     let (confinement, outcome) = match apply(&task.hello) {
         Ok(confinement) => (confinement, None),

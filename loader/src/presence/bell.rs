@@ -1,0 +1,69 @@
+//! The bell at the door: whoever watches may sleep while nobody enters, and is woken by the first
+//! who does.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Somebody who watches sleeps. Read at each entry and hardly ever written, so the line that it
+/// lies in is shared by all processors and fought for by none.
+static SOMEBODY_SLEEPS: AtomicBool = AtomicBool::new(false);
+
+/// Held by who goes to sleep and by who wakes.
+static DOOR: Mutex<()> = Mutex::new(());
+static BELL: Condvar = Condvar::new();
+
+/// Wakes who sleeps until somebody enters; after the mark was made.
+#[inline(always)]
+pub(crate) fn knock() {
+    if SOMEBODY_SLEEPS.load(Ordering::Relaxed) {
+        ring();
+    }
+}
+
+/// Wakes all who sleep here.
+#[cold]
+#[inline(never)]
+pub(super) fn ring() {
+    SOMEBODY_SLEEPS.store(false, Ordering::Relaxed);
+    // Who was about to sleep holds this, or sees afterwards that the bell rang.
+    drop(DOOR.lock());
+    BELL.notify_all();
+}
+
+/// How long somebody sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sleep {
+    /// So long.
+    For(Duration),
+    /// So long, or until somebody enters.
+    Lightly(Duration),
+    /// Until somebody enters, if nobody has since the last light sleep began; else lightly.
+    Deeply(Duration),
+}
+
+/// Sleeps, if `goes_on` says so.
+pub(super) fn sleep(how: Sleep, goes_on: impl Fn() -> bool) {
+    let mut door = DOOR.lock();
+    if !goes_on() {
+        return;
+    }
+    let time = match how {
+        Sleep::For(time) => Some(time),
+        Sleep::Lightly(time) => {
+            SOMEBODY_SLEEPS.store(true, Ordering::Relaxed);
+            Some(time)
+        }
+        Sleep::Deeply(time) => {
+            let nobody_came = SOMEBODY_SLEEPS.swap(true, Ordering::Relaxed);
+            (!nobody_came).then_some(time)
+        }
+    };
+    match time {
+        Some(time) => drop(BELL.wait_for(&mut door, time)),
+        None => BELL.wait(&mut door),
+    }
+}

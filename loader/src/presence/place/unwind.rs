@@ -1,0 +1,234 @@
+//! Follows a stack from frame to frame, as the libraries say how for the sake of panics.
+//!
+//! Of the registers only two are known: the stack and the next instruction. Where a function finds
+//! its frame by a third, which nobody has saved further in, its frame is looked for on the stack:
+//! it is where the way back is to behind a call of this very function.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EndianSlice, NativeEndian, Register, RegisterRule,
+    UnwindContext, UnwindSection as _,
+};
+use object::{Object as _, ObjectSection as _, ReadCache};
+
+use super::{
+    memory::{self, Maps},
+    symbols::Header,
+};
+
+/// How many frames are followed.
+const FRAMES: usize = 128;
+/// How far a frame is looked for, in bytes.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// The registers that matter: the stack, the frame, the way back.
+#[cfg(target_arch = "aarch64")]
+const REGISTERS: [Register; 3] = [Register(31), Register(29), Register(30)];
+#[cfg(not(target_arch = "aarch64"))]
+const REGISTERS: [Register; 3] = [Register(7), Register(6), Register(16)];
+
+/// What is known of a thread in one frame.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    next: usize,
+    stack: usize,
+    frame: Option<usize>,
+}
+
+/// The code of a file, and how to leave its functions.
+struct Guide {
+    /// The bytes that say so, and the address of their first, in the file's own terms.
+    frames: Vec<u8>,
+    address: u64,
+    text: u64,
+    /// Where in the file code begins that has this address.
+    segments: Vec<(u64, u64, u64)>,
+}
+
+/// The addresses that a thread which waits goes on at, from the innermost frame on.
+pub(super) fn addresses(maps: &Maps, next: usize, stack: usize) -> Vec<usize> {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        return Vec::new();
+    }
+    let mut guides = HashMap::new();
+    let mut addresses = vec![next];
+    let mut frame = Frame {
+        next,
+        stack,
+        frame: None,
+    };
+    while addresses.len() < FRAMES {
+        // A call is before the place that it returns to, but for the innermost.
+        let at = frame.next - usize::from(addresses.len() > 1);
+        let Some(outer) = leave(maps, &mut guides, at, &frame) else {
+            break;
+        };
+        // Outwards is up, or somebody lies.
+        if outer.stack <= frame.stack || outer.next == 0 {
+            break;
+        }
+        addresses.push(outer.next);
+        frame = outer;
+    }
+    addresses
+}
+
+/// The frame that called this one, which is at that instruction.
+fn leave(
+    maps: &Maps,
+    guides: &mut HashMap<PathBuf, Option<Guide>>,
+    at: usize,
+    frame: &Frame,
+) -> Option<Frame> {
+    let (file, mapping) = maps.code_at(at)?;
+    if !guides.contains_key(file) {
+        guides.insert(file.to_owned(), Guide::read(file));
+    }
+    let guide = guides.get(file)?.as_ref()?;
+    let offset = mapping.offset + (at - mapping.span.start) as u64;
+    guide.leave(at, guide.address_of(offset)?, frame)
+}
+
+impl Guide {
+    fn read(file: &Path) -> Option<Self> {
+        let cache = ReadCache::new(File::open(file).ok()?);
+        let file = object::read::elf::ElfFile::<Header, _>::parse(&cache).ok()?;
+        let frames = file.section_by_name(".eh_frame")?;
+        let text = file.section_by_name(".text")?;
+        let segments = object::Object::segments(&file).map(|segment| {
+            let (offset, size) = object::ObjectSegment::file_range(&segment);
+            (offset, size, object::ObjectSegment::address(&segment))
+        });
+        Some(Self {
+            frames: frames.data().ok()?.to_vec(),
+            address: frames.address(),
+            text: text.address(),
+            segments: segments.collect(),
+        })
+    }
+
+    fn address_of(&self, offset: u64) -> Option<u64> {
+        let mut segments = self.segments.iter();
+        let is_in = |it: &&(u64, u64, u64)| (it.0..it.0 + it.1).contains(&offset);
+        let (begin, _, address) = segments.find(is_in)?;
+        Some(address + (offset - begin))
+    }
+
+    /// `at` is the instruction, and `address` the same in the file's own terms.
+    fn leave(&self, at: usize, address: u64, frame: &Frame) -> Option<Frame> {
+        let section = EhFrame::from(EndianSlice::new(&self.frames, NativeEndian));
+        let bases = BaseAddresses::default()
+            .set_eh_frame(self.address)
+            .set_text(self.text);
+        let function = section.fde_for_address(&bases, address, EhFrame::cie_from_offset);
+        let function = function.ok()?;
+        let mut context = UnwindContext::new();
+        let row = function.unwind_info_for_address(&section, &bases, &mut context, address);
+        let row = row.ok()?;
+        let begin = at - usize::try_from(address - function.initial_address()).ok()?;
+        let [stack, base, back] = REGISTERS;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+            return None;
+        };
+        let from = match *register {
+            it if it == stack => frame.stack,
+            it if it == base => frame.frame.or_else(|| find_base(frame.stack, begin))?,
+            _ => return None,
+        };
+        let outer = from.checked_add_signed(isize::try_from(*offset).ok()?)?;
+        let saved = |register| match row.register(register)? {
+            RegisterRule::Offset(offset) => {
+                let at = outer.checked_add_signed(isize::try_from(offset).ok()?)?;
+                memory::bytes(at).map(usize::from_ne_bytes)
+            }
+            _ => None,
+        };
+        let is_kept = matches!(row.register(base), None | Some(RegisterRule::SameValue));
+        Some(Frame {
+            next: saved(back)?,
+            stack: outer,
+            frame: if is_kept { frame.frame } else { saved(base) },
+        })
+    }
+}
+
+/// Where the frame lies of the function that begins there: where its caller's frame was saved, and
+/// above that the way back.
+fn find_base(stack: usize, function: usize) -> Option<usize> {
+    const WORD: usize = size_of::<usize>();
+    // Less where the stack ends before.
+    let words =
+        (0..4).find_map(|halved| memory::words(stack..stack + (FRAME_BYTES >> (2 * halved))));
+    let words = words?;
+    let mut pairs = words.windows(2).enumerate();
+    let is_back = |(_, pair): &(usize, &[usize])| calls(pair[1], function);
+    let (index, _) = pairs.find(is_back)?;
+    Some(stack + index * WORD)
+}
+
+/// Whether what lies before this address calls that function.
+fn calls(back: usize, function: usize) -> bool {
+    let Some(start) = back.checked_sub(6) else {
+        return false;
+    };
+    let Some(code) = memory::bytes::<6>(start) else {
+        return false;
+    };
+    let [.., a, b, c, d] = code;
+    let target = back.checked_add_signed(i32::from_le_bytes([a, b, c, d]) as isize);
+    match code {
+        // By the distance, or by what lies at one.
+        [_, 0xe8, ..] if target == Some(function) => true,
+        [0xff, 0x15, ..] => {
+            let word = target.and_then(memory::bytes);
+            word.map(usize::from_ne_bytes) == Some(function)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_thread_that_waits_is_followed_to_where_it_began() {
+        use crate::presence::place::task::Task;
+
+        let (tell, told) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let number = crate::sys::thread_number().expect("a number");
+            tell.send(number).expect("somebody listens");
+            let _ = released.recv();
+        });
+        let number = told.recv().expect("a number");
+        let (stack, next) = loop {
+            if let Some(Task::Waits {
+                call: Some(_),
+                stack,
+                next,
+            }) = Task::read(number)
+            {
+                break (stack, next);
+            }
+            std::thread::yield_now();
+        };
+        let maps = Maps::read().expect("maps");
+        let addresses = addresses(&maps, next, stack);
+        let here = std::env::current_exe().expect("a program");
+        let is_here = |it: &&usize| maps.code_at(**it).is_some_and(|(file, _)| *file == *here);
+        assert!(
+            addresses.iter().filter(is_here).count() > 3,
+            "{addresses:x?}"
+        );
+        drop(release);
+        thread.join().expect("it ends");
+    }
+}
