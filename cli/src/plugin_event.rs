@@ -29,6 +29,16 @@ pub(crate) enum PluginEvent {
         version: String,
         problem: Problem,
     },
+    /// Code of it does not give its thread back, or has done so after all.
+    Blocked {
+        plugin: String,
+        generation: u64,
+        what: String,
+        thread: String,
+        r#where: String,
+        /// How long that took.
+        for_ms: Option<u64>,
+    },
     /// A generation has ended.
     Ended {
         plugin: String,
@@ -72,6 +82,25 @@ impl PluginEvent {
             } => {
                 let (serving, problem) = (serving.to_text(), because(Some(problem)));
                 format!("{plugin} {serving} goes on, {version} does not take over{problem}")
+            }
+            Self::Blocked {
+                plugin,
+                generation,
+                what,
+                for_ms: Some(time),
+                ..
+            } => format!("{plugin} gen {generation}: {what} has returned after {time} ms"),
+            Self::Blocked {
+                plugin,
+                generation,
+                what,
+                thread,
+                r#where,
+                ..
+            } => {
+                let place = Some(r#where).filter(|place| !place.is_empty());
+                let place = place.map(|place| format!(": {place}")).unwrap_or_default();
+                format!("{plugin} gen {generation}: {what} blocks the thread `{thread}`{place}")
             }
             Self::Ended {
                 plugin,
@@ -128,6 +157,17 @@ mod tests {
             json!({ "plugin": "lamp", "serving": generation(1, "1.0.0"), "version": "1.1.0",
                 "problem": problem() }),
             "lamp 1.0.0 (gen 1, 1a2b3c4d) goes on, 1.1.0 does not take over: no light",
+        );
+        let mut blocked = json!({ "plugin": "lamp", "generation": 3, "thread": "octa-pool",
+            "what": "the handler of `lamp.on`", "where": "in `lamp::on`" });
+        check(
+            blocked.clone(),
+            "lamp gen 3: the handler of `lamp.on` blocks the thread `octa-pool`: in `lamp::on`",
+        );
+        blocked["for_ms"] = 1200.into();
+        check(
+            blocked,
+            "lamp gen 3: the handler of `lamp.on` has returned after 1200 ms",
         );
         check(
             json!({ "plugin": "lamp", "generation": 3, "kept": null }),

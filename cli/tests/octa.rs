@@ -264,6 +264,10 @@ fn calls_and_inputs_are_checked() {
         .refused(3, "`kernel.**` is the kernel's own");
     home.octa(&["start", "lamp"])
         .refused(3, "error: there is no plugin `lamp`\n");
+    home.octa(&["why", "liblamp.so"]).refused(
+        3,
+        "error: there is no plugin, no rejected file and no capability `liblamp.so`\nhint: `octa list` shows",
+    );
     home.octa(&["dance"])
         .refused(2, "unrecognized subcommand 'dance'");
 }

@@ -115,8 +115,11 @@ impl Scene {
         let worker = Worker::played(ours);
         let house = Arc::<House>::default();
         let instance = thread::scope(|scope| {
-            scope.spawn(|| be_good(&peer, &worker, 2));
-            move_in(&worker, house.clone())
+            let good = scope.spawn(|| be_good(&peer, &worker, 2));
+            let instance = move_in(&worker, house.clone());
+            // Else it may be about to end, still, when what is leaked is looked for.
+            good.join().expect("it is good");
+            instance
         });
         instance.open();
         Self {

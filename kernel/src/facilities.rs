@@ -2,6 +2,7 @@
 
 mod decided;
 mod errors;
+mod log_budget;
 mod subscriptions;
 mod tasks;
 mod trial;
@@ -29,6 +30,7 @@ use crate::{
     time::Clock,
 };
 use decided::Decided;
+use log_budget::{LINES, LogBudget, Verdict, WINDOW};
 use subscriptions::{Inbox, Subscriptions};
 use tasks::Tasks;
 use trial::{Effect, HeldEvent, Trial};
@@ -63,6 +65,7 @@ pub(crate) struct Facilities {
     /// What was granted once is granted for the life of the instance.
     routes: Decided<Arc<Route>>,
     granted: Decided<()>,
+    lines: LogBudget,
 }
 
 /// What an instance holds here. Unfinished calls and tasks are in the instance's own ledger.
@@ -101,6 +104,7 @@ impl Facilities {
             trial,
             routes: Decided::default(),
             granted: Decided::default(),
+            lines: LogBudget::default(),
         }
     }
 
@@ -352,6 +356,20 @@ impl Facilities {
         inbox.open(inherited, &self.commons.bus, &self.manifest.name);
     }
 
+    /// Tells at the end of a while how many lines were left out in it.
+    #[cold]
+    fn tell_of_flood(&self) {
+        let (lines, clock) = (self.lines.clone(), self.commons.clock.clone());
+        let plugin = self.manifest.name.clone();
+        self.commons.runtime.spawn(async move {
+            clock.sleep(WINDOW).await;
+            let left_out = lines.settle(clock.monotonic());
+            log::warn!(
+                "plugin `{plugin}` writes more than {LINES} lines a second into the log: {left_out} were left out"
+            );
+        });
+    }
+
     fn begin(&self, task: BoxFuture<()>) {
         self.commons.pool.spawn(self.tasks.enter(task));
     }
@@ -427,10 +445,22 @@ impl Host for Facilities {
     fn log(&self, line: &LogLine<'_>) {
         // The plugin's own modules follow its name, so that a filter can tell plugins apart.
         let target = format!("{}::{}", self.manifest.name, line.target);
+        let metadata = log::Metadata::builder()
+            .level(line.level)
+            .target(&target)
+            .build();
+        // Lines that nobody wants cost nothing.
+        if !log::logger().enabled(&metadata) {
+            return;
+        }
+        match self.lines.take(self.commons.clock.monotonic()) {
+            Verdict::Write => {}
+            Verdict::LeaveOutAndTell => return self.tell_of_flood(),
+            Verdict::LeaveOut => return,
+        }
         log::logger().log(
             &log::Record::builder()
-                .level(line.level)
-                .target(&target)
+                .metadata(metadata)
                 .args(format_args!("{}", line.message))
                 .file(Some(line.file).filter(|file| !file.is_empty()))
                 .line(Some(line.line).filter(|line| *line > 0))

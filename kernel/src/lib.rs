@@ -58,7 +58,7 @@ pub use reload::{
     StateCarried, StateSource,
 };
 pub use status::{
-    Blame, BlockedStatus, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
-    RejectedFile, RestartStatus, SubscriptionStatus,
+    Blame, BlockedStatus, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem,
+    ProcessStatus, RejectedFile, RestartStatus, SubscriptionStatus,
 };
 pub use why::{Cause, Why};

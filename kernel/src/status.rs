@@ -252,6 +252,14 @@ impl Problem {
         }
     }
 
+    /// Whether another start would meet it again: another file or configuration has to mend it.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "rejected" | "denied" | "invalid-input" | "unsupported" | "refused"
+        )
+    }
+
     /// An error with all its causes.
     pub(crate) fn from_error(
         kind: &str,

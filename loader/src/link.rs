@@ -214,9 +214,6 @@ impl Link {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let waits_for_room = self.flush()?;
-            if self.ended() {
-                return Ok(Parked::Closed);
-            }
             let ready = socket::wait(&self.socket, &self.nudge, waits_for_room, until)
                 .map_err(|errno| self.failed(errno))?;
             if ready == Ready::default() {
@@ -234,7 +231,7 @@ impl Link {
         self.nudge.give();
     }
 
-    /// Closes the connection for both ends. What was sent over the socket before arrives.
+    /// Closes the connection for both ends. What was sent before can still be received.
     pub fn close(&self) {
         self.ended.store(true, Ordering::Release);
         // It fails if the other end is gone: then it is closed.
@@ -328,15 +325,10 @@ impl Link {
     }
 
     fn failed(&self, errno: Errno) -> LinkError {
+        self.close();
         match errno {
-            Errno::PIPE | Errno::CONNRESET => {
-                self.ended.store(true, Ordering::Release);
-                LinkError::Closed
-            }
-            errno => {
-                self.close();
-                LinkError::Failed(errno.kind())
-            }
+            Errno::PIPE | Errno::CONNRESET => LinkError::Closed,
+            errno => LinkError::Failed(errno.kind()),
         }
     }
 

@@ -40,8 +40,8 @@ impl Waiter {
         Self {
             name,
             pipe,
-            blocked: running.subscribe("kernel.plugin.blocked").await,
-            unblocked: running.subscribe("kernel.plugin.unblocked").await,
+            blocked: running.subscribe("kernel.plugin.thread_blocked").await,
+            unblocked: running.subscribe("kernel.plugin.thread_freed").await,
             running,
         }
     }
@@ -214,7 +214,7 @@ fn a_drop_that_blocks_is_told() {
     run(async {
         let config = "[kernel]\nstop_deadline = \"50ms\"\n";
         let running = Home::with(&["blocks-in-drop"]).config(config).start().await;
-        let mut blocked = running.subscribe("kernel.plugin.blocked").await;
+        let mut blocked = running.subscribe("kernel.plugin.thread_blocked").await;
         let begun = running.call("blocks-in-drop.begin", json!(null)).await;
         assert_eq!(begun, Ok(json!(null)));
         let unloaded = running.kernel.unload_plugin("blocks-in-drop");
@@ -237,7 +237,7 @@ fn a_drop_that_blocks_is_told() {
 fn a_loop_is_told_by_the_function_that_was_entered() {
     run(async {
         let running = Home::with(&["spins-in-event"]).start().await;
-        let mut blocked = running.subscribe("kernel.plugin.blocked").await;
+        let mut blocked = running.subscribe("kernel.plugin.thread_blocked").await;
         running.publish("spins-in-event.in", 1.into()).await;
         let told = told_of(&mut blocked, "spins-in-event").await;
         assert!(
@@ -264,8 +264,8 @@ fn what_may_block_is_told_and_never_given_up() {
             .config(SHORT)
             .start()
             .await;
-        let mut blocked = running.subscribe("kernel.plugin.blocked").await;
-        let mut unblocked = running.subscribe("kernel.plugin.unblocked").await;
+        let mut blocked = running.subscribe("kernel.plugin.thread_blocked").await;
+        let mut unblocked = running.subscribe("kernel.plugin.thread_freed").await;
         let call = running.call_aside("blocks-in-handler.wait", json!(null));
         let told = told_of(&mut blocked, "blocks-in-handler").await;
         assert_eq!(told["what"], "the handler of `blocks-in-handler.wait`");

@@ -24,6 +24,35 @@ struct Plugin {
     generation: Option<Generation>,
     retired: Vec<Retired>,
     waiting: Vec<Problem>,
+    #[serde(default)]
+    blocked: Vec<Blocked>,
+}
+
+/// Code that does not give its thread back.
+#[derive(Debug, Deserialize)]
+struct Blocked {
+    generation: u64,
+    what: String,
+    thread: String,
+    since: u64,
+    #[serde(rename = "where")]
+    place: String,
+}
+
+impl Blocked {
+    fn to_text(&self, plugin: &str, now: Duration) -> String {
+        let Self {
+            generation,
+            what,
+            thread,
+            place,
+            ..
+        } = self;
+        let age = show::age(now.saturating_sub(Duration::from_nanos(self.since)));
+        let place = Some(place).filter(|place| !place.is_empty());
+        let place = place.map(|place| format!(", {place}")).unwrap_or_default();
+        format!("{plugin} gen {generation}: {what} blocks the thread `{thread}` for {age}{place}")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -132,7 +161,11 @@ fn list(answer: &Plugins, now: Duration, width: Option<usize>) -> String {
         0 => "no plugins".to_owned(),
         _ => show::table(heading, &rows, width),
     };
-    let notes: Vec<String> = answer.plugins.iter().flat_map(notes).collect();
+    let notes: Vec<String> = answer
+        .plugins
+        .iter()
+        .flat_map(|it| notes(it, now))
+        .collect();
     if !notes.is_empty() {
         text.push('\n');
     }
@@ -176,9 +209,9 @@ fn row(plugin: &Plugin, now: Duration) -> [String; 7] {
     ]
 }
 
-/// What the table has no room for: why a plugin, or a newer build of it, does not serve, and what
-/// is left of those that did.
-fn notes(plugin: &Plugin) -> Vec<String> {
+/// What the table has no room for: why a plugin, or a newer build of it, does not serve, what is
+/// left of those that did, and what of them blocks a thread.
+fn notes(plugin: &Plugin, now: Duration) -> Vec<String> {
     let Plugin { name, .. } = plugin;
     let named = |said: &str, problem: &Problem| {
         let mut lines: Vec<String> = problem.lines().collect();
@@ -189,7 +222,9 @@ fn notes(plugin: &Plugin) -> Vec<String> {
     let waiting = plugin.waiting.iter();
     let waiting = waiting.flat_map(|it| named("a newer build does not serve: ", it));
     let retired = plugin.retired.iter().map(|it| it.to_text(name));
-    problems.chain(waiting).chain(retired).collect()
+    let blocked = plugin.blocked.iter().map(|it| it.to_text(name, now));
+    let notes = problems.chain(waiting).chain(retired).chain(blocked);
+    notes.collect()
 }
 
 fn capabilities(answer: &[Capability], width: Option<usize>) -> String {
@@ -220,7 +255,9 @@ mod tests {
              "generation":{"number":4,"version":"1.0.0","hash":"1a2b3c4d5e6f","since":1},
              "retired":[{"generation":{"number":3,"version":"0.9.0","hash":"5e6f7a8b9c0d",
               "since":1},"causes":["2 threads still running"],"is_final":false}],
-             "waiting":[{"kind":"blocked","message":"no storage","hint":"grant it"}]},
+             "waiting":[{"kind":"blocked","message":"no storage","hint":"grant it"}],
+             "blocked":[{"generation":4,"what":"the handler of `counter.next`",
+              "thread":"octa-pool","since":85000000000,"where":"in `counter::wait`"}]},
             {"name":"sysmon","version":"1.2.0","state":"failed","since":0,
              "problems":[{"kind":"failed","message":"no\nfan","hint":"buy one"}],
              "capabilities":[],"generation":null,"retired":[],"waiting":[]}],
@@ -237,8 +274,11 @@ sysmon   1.2.0    failed   90s                   0
 counter: a newer build does not serve: no storage
   hint: grant it
 counter gen 3 (0.9.0, 5e6f7a8b) is still mapped: 2 threads still running
+counter gen 4: the handler of `counter.next` blocks the thread `octa-pool` for 5s, in `counter::wait`
 sysmon: no fan
   hint: buy one
+
+hint: `octa why sysmon` tells why it is failed
 
 rejected:
   file `a.so` is empty

@@ -75,7 +75,9 @@ impl News {
                 (format!("{} {}", reload.plugin, reload.to.number), what)
             }
             PluginEvent::Stayed { problem, .. } => (problem.message.clone(), "failed"),
-            PluginEvent::Moved { .. } | PluginEvent::Ended { .. } => return,
+            PluginEvent::Moved { .. } | PluginEvent::Blocked { .. } | PluginEvent::Ended { .. } => {
+                return;
+            }
         };
         if !self.told.contains(&key) {
             line(event.time, what, &news.to_text());

@@ -71,11 +71,9 @@ impl Manager {
                 self.enter(name, State::Loaded, Vec::new());
             }
             Err(problem) => {
-                let gravity = match &*problem.kind {
-                    "rejected" | "denied" | "invalid-input" | "unsupported" | "refused" => {
-                        Gravity::Hopeless
-                    }
-                    _ => Gravity::Failure,
+                let gravity = match problem.is_lasting() {
+                    true => Gravity::Hopeless,
+                    false => Gravity::Failure,
                 };
                 self.failed(name, problem, gravity).await;
             }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::{bus::Publisher, manager::Stuck, status::BlockedStatus};
 
 /// The topics.
-pub(super) const BLOCKED: &str = "kernel.plugin.blocked";
-pub(super) const UNBLOCKED: &str = "kernel.plugin.unblocked";
+pub(super) const BLOCKED: &str = "kernel.plugin.thread_blocked";
+pub(super) const UNBLOCKED: &str = "kernel.plugin.thread_freed";
 
 /// An entry that does not return, and was told.
 #[derive(Debug)]

@@ -6,15 +6,6 @@ use crate::{
     status::{Blame, Fault, FaultKind, PluginStatus, Problem},
 };
 
-/// Problems that another start would meet again: another file or configuration has to mend them.
-const LASTING: [&str; 5] = [
-    "rejected",
-    "denied",
-    "invalid-input",
-    "unsupported",
-    "refused",
-];
-
 /// Nothing if it was asked for again since, or is tried again now.
 pub(super) fn failed(facts: &Facts) -> Vec<Why> {
     let status = &facts.status;
@@ -109,9 +100,7 @@ fn blame(blamed: &Blame) -> String {
         } => format!(
             "; blamed on `{caller}`, whose call of `{capability}` alone was under way {times} times now"
         ),
-        Blame::Event { id, topic, times } => format!(
-            "; blamed on event {id} on `{topic}`, which was being handled {times} times now and is given up"
-        ),
+        Blame::Event { id, topic, .. } => format!("; blamed on event {id} on `{topic}`"),
     }
 }
 
@@ -127,7 +116,7 @@ fn restart(facts: &Facts, problem: &Problem) -> Option<Why> {
         return None;
     }
     let (cause, text, hint) = match policy {
-        _ if LASTING.contains(&problem.kind.as_str()) => (
+        _ if problem.is_lasting() => (
             Cause::RestartUseless,
             "it is not started again by itself, since the same would happen".to_owned(),
             "another file or another configuration of it is tried at once".to_owned(),

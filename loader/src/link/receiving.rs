@@ -110,7 +110,7 @@ impl<'a> Receiving<'a> {
         let looks = if link.alone { 1 } else { LOOKS };
         loop {
             for _ in 0..looks {
-                if self.inbox.has_more(ring) || link.ended() {
+                if self.inbox.has_more(ring.tail.load(Ordering::Acquire)) || link.ended() {
                     return true;
                 }
                 if link.alone {
@@ -150,11 +150,11 @@ impl Drop for Receiving<'_> {
             return self.inbox.publish(link, &ring);
         }
         self.inbox.publish_quietly(&ring);
-        ring.fall_asleep();
+        let tail = ring.fall_asleep();
         if ring.was_room_wanted() {
             _ = link.wake();
         }
-        if self.inbox.has_more(&ring) && ring.wake_up() {
+        if self.inbox.has_more(tail) && ring.wake_up() {
             link.nudge.give();
         }
     }
@@ -171,10 +171,10 @@ impl Inbox {
         self.assembly.kept_bytes()
     }
 
-    /// Whether more has arrived, be it what it may.
+    /// Whether more has arrived if this is the tail, be it what it may.
     #[inline]
-    fn has_more(&self, ring: &Ring<'_>) -> bool {
-        self.tail != self.head || ring.tail.load(Ordering::Acquire) != self.head
+    fn has_more(&self, tail: u64) -> bool {
+        self.tail != self.head || tail != self.head
     }
 
     /// Takes from a ring what the frame needs; whether that makes it complete.

@@ -89,13 +89,15 @@ impl Ring<'_> {
         }
     }
 
-    /// The receiver wants to be woken from now on. What was published before is seen by whoever
-    /// looks afterwards; what is published after that, wakes.
+    /// The receiver wants to be woken from now on. The tail as it is then: what is published
+    /// after it, wakes.
     #[inline]
-    pub(super) fn fall_asleep(&self) {
+    #[must_use]
+    pub(super) fn fall_asleep(&self) -> u64 {
         self.asleep.store(1, Ordering::Relaxed);
         // With that of `was_asleep`: the sender sees the word, or this side what it published.
         fence(Ordering::SeqCst);
+        self.tail.load(Ordering::Acquire)
     }
 
     /// Takes the wish back; whether nobody has fulfilled it.
@@ -111,12 +113,14 @@ impl Ring<'_> {
         take(self.asleep)
     }
 
-    /// The sender wants to be woken when there is room. Room that was made before is seen by
-    /// whoever looks afterwards.
+    /// The sender wants to be woken when there is room. The head as it is then: room that is made
+    /// after it, wakes.
     #[inline]
-    pub(super) fn want_room(&self) {
+    #[must_use]
+    pub(super) fn want_room(&self) -> u64 {
         self.wants_room.store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        self.head.load(Ordering::Acquire)
     }
 
     /// The receiver has made room, and asks if it has to wake the sender. Only after a fence, such

@@ -100,8 +100,7 @@ impl Outbox {
         while let Some(front) = self.queue.front().map(<[u8]>::len) {
             let mut room = self.room(ring, front)?;
             if room == 0 {
-                ring.want_room();
-                room = self.room(ring, front)?;
+                room = self.room_at(ring, ring.want_room())?;
             }
             if room == 0 {
                 break;
@@ -136,18 +135,21 @@ impl Outbox {
     /// The room in a ring. Asks the other end only where what it said last is not `enough`.
     #[inline]
     fn room(&mut self, ring: &Ring<'_>, enough: usize) -> Result<usize, Unsent> {
-        let free = |head| match ring.used(self.tail, head) {
-            Ok(used) => Ok(ring.bytes() - used),
-            Err(found) => Err(Unsent::Violation(Violation::Head(found))),
-        };
-        let room = free(self.head)?;
+        let room = self.room_at(ring, self.head)?;
         if room >= enough {
             return Ok(room);
         }
-        let head = ring.head.load(Ordering::Acquire);
-        let room = free(head)?;
+        self.room_at(ring, ring.head.load(Ordering::Acquire))
+    }
+
+    /// The room in a ring that has been read up to `head`.
+    #[inline]
+    fn room_at(&mut self, ring: &Ring<'_>, head: u64) -> Result<usize, Unsent> {
+        let used = ring
+            .used(self.tail, head)
+            .map_err(|found| Unsent::Violation(Violation::Head(found)))?;
         self.head = head;
-        Ok(room)
+        Ok(ring.bytes() - used)
     }
 
     #[inline]

@@ -355,7 +355,7 @@ fn ends_that_share_a_processor_let_each_other_run() {
 fn without_rings_all_goes_through_the_socket() {
     let (kernel, worker) = ends(OVER_SOCKET);
     assert!(kernel.rings().is_none() && worker.rings().is_none());
-    for ring_bytes in [1, 4095, 5000, 1 << 31] {
+    for ring_bytes in [1, 4095, 5000, 1 << 31, usize::MAX] {
         let refused = Link::pair(ring_bytes).map(drop).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{ring_bytes}");
     }

@@ -67,3 +67,28 @@ pub(super) fn sleep(how: Sleep, goes_on: impl Fn() -> bool) {
         None => BELL.wait(&mut door),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_deep_sleep_ends_when_somebody_knocks() {
+        let (tell, told) = mpsc::channel();
+        let sleeper = thread::spawn(move || {
+            SOMEBODY_SLEEPS.store(true, Ordering::Relaxed);
+            let falls_asleep = || {
+                tell.send(()).expect("somebody listens");
+                true
+            };
+            sleep(Sleep::Deeply(Duration::from_secs(1)), falls_asleep);
+        });
+        told.recv().expect("it falls asleep");
+        // It holds the door until it sleeps.
+        drop(DOOR.lock());
+        knock();
+        sleeper.join().expect("it woke");
+    }
+}

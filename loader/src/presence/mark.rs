@@ -105,7 +105,7 @@ impl Mark {
 
     /// Whether the thread is inside of anything.
     pub(super) fn is_inside(&self) -> bool {
-        self.state() % LEVELS > 0
+        !self.state().is_multiple_of(LEVELS)
     }
 }
 

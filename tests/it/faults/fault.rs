@@ -1,6 +1,6 @@
 //! The faults.
 
-use super::fault::Worker::{Ends, GoesOn};
+use super::fault::Worker::{Ends, EndsSomehow, GoesOn};
 use crate::home::Home;
 
 /// One thing that a plugin does to its process.
@@ -18,6 +18,8 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Worker {
     Ends,
+    /// Who notices first is open.
+    EndsSomehow,
     GoesOn,
 }
 
@@ -77,7 +79,7 @@ pub(super) const FAULTS: [Fault; 20] = [
         "garbage into all shared memory",
         "faulty.overwrite_shared",
         "null",
-        Ends,
+        EndsSomehow,
     ),
     fault("`SIGSTOP` to itself", "faulty.signal", "19", Ends),
     fault("`SIGKILL` to itself", "faulty.signal", "9", Ends),

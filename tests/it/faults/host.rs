@@ -7,6 +7,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Child, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use super::holdings::{self, Holdings};
 use crate::{
-    home::{Home, until},
+    home::Home,
     program::{Outcome, command, octa},
 };
 
@@ -124,8 +125,7 @@ impl Host {
 
     /// Waits until a plugin is in a state.
     pub(super) async fn until(&self, plugin: &str, state: &str) {
-        let is_there = || Some(self.plugin(plugin)?["state"] == state);
-        until(|| is_there() == Some(true)).await;
+        seen(|| Some(self.plugin(plugin)?["state"] == state)).await;
     }
 
     /// Stops it as Ctrl-C does; answers how it ended, and its home.
@@ -135,7 +135,7 @@ impl Host {
             if let Some(status) = self.ended() {
                 return (status, self.home);
             }
-            tokio::task::yield_now().await;
+            pause().await;
         }
     }
 
@@ -179,6 +179,18 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Waits until what a command sees is so. Commands are programs: they are run with pauses.
+pub(super) async fn seen(mut is_so: impl FnMut() -> Option<bool>) {
+    while is_so() != Some(true) {
+        pause().await;
+    }
+}
+
+/// Gives others the processor for a while, between two looks at them.
+pub(super) async fn pause() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// How a process ended, in words.

@@ -2,10 +2,10 @@
 
 use super::{
     fault::{FAULTS, FAULTY, Fault, home},
-    host::{self, Called, Host},
+    host::{self, Called, Host, pause, seen},
     table::{self, Column},
 };
-use crate::home::{run, until};
+use crate::home::run;
 
 /// As much memory as a process may use where there is no telling what it wants.
 const MEMORY: u64 = 4 << 30;
@@ -38,7 +38,10 @@ async fn commit(fault: &Fault) -> String {
         if let Some(called) = calling.ended() {
             break called;
         }
-        tokio::task::yield_now().await;
+        if let Some(why) = quarantined(&host) {
+            return format!("the call never ends; the plugin is quarantined: {why}");
+        }
+        pause().await;
     };
     // Whoever calls may see the end before the end is seen here.
     while called.is_broken && host.octa(&["list"]).code != 0 {
@@ -46,13 +49,15 @@ async fn commit(fault: &Fault) -> String {
             return format!("the kernel's process {}", host::told(status));
         }
     }
-    let mut cell = answer(&called);
-    if !called.is_answered && !called.is_broken {
-        let state = host.plugin(FAULTY).map(|plugin| plugin["state"].clone());
-        cell += &format!("; the plugin is {}", state.unwrap_or_default());
-    }
-    until(|| host.ask("neighbour.echo", "1").is_some()).await;
-    cell
+    seen(|| Some(host.ask("neighbour.echo", "1").is_some())).await;
+    answer(&called)
+}
+
+/// Why the plugin was given up, if it was.
+fn quarantined(host: &Host) -> Option<String> {
+    let plugin = host.plugin(FAULTY)?;
+    let why = plugin["problems"][0]["message"].as_str()?;
+    (plugin["state"] == "quarantined").then(|| why.to_owned())
 }
 
 /// What the caller sees.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     holdings::{self, Holdings},
-    host::Host,
+    host::{Host, seen},
 };
 use crate::{
     fixtures, forge,
@@ -126,10 +126,10 @@ async fn kill_one(host: &Host) -> u32 {
             .filter(|plugin| plugin["state"] == "started")?;
         i32::try_from(plugin["process"]["id"].as_u64()?).ok()
     };
-    until(|| process().is_some()).await;
+    seen(|| Some(process().is_some())).await;
     let old = process().and_then(Pid::from_raw).expect("it is started");
     kill_process(old, Signal::KILL).expect("it runs");
-    until(|| process().is_some_and(|new| Some(old) != Pid::from_raw(new))).await;
+    seen(|| Some(Pid::from_raw(process()?) != Some(old))).await;
     old.as_raw_nonzero().get().unsigned_abs()
 }
 
@@ -137,10 +137,10 @@ async fn kill_one(host: &Host) -> u32 {
 /// that tell what happened; and that every event came back or was given up.
 async fn check_calls(host: &Host, caller: &str) {
     let ask = |what: &str| host.ask(&format!("{caller}.{what}"), "null");
-    until(|| ask("rest").is_some()).await;
-    until(|| {
-        let tally = ask("tally").unwrap_or_default();
-        tally["is_resting"] == true && tally["missing"] == 0
+    ask("rest");
+    seen(|| {
+        let tally = ask("tally")?;
+        Some(tally["is_resting"] == true && tally["missing"] == 0)
     })
     .await;
     let tally = ask("tally").expect("it answers");
@@ -157,6 +157,11 @@ async fn check_calls(host: &Host, caller: &str) {
     if caller == CALLERS[0].0 {
         assert_eq!(failures, 0, "{caller}: {tally}");
     }
+    let causes = tally["given_up"].as_object().unwrap_or(&nothing);
+    let early = causes
+        .keys()
+        .filter(|cause| !cause.starts_with("in 2 deliveries: "));
+    assert_eq!(early.count(), 0, "{caller}: {tally}");
     let told = ["interrupted", "unavailable"];
     let others = failed.keys().filter(|kind| !told.contains(&kind.as_str()));
     assert_eq!(others.count(), 0, "{caller}: {tally}");

@@ -2,7 +2,7 @@
 
 use super::{
     holdings,
-    host::{self, Host},
+    host::{self, Host, pause},
     table::{self, Column},
 };
 use crate::home::{Home, run, until};
@@ -38,6 +38,9 @@ async fn see(mut host: Host, fixture: &str) -> String {
         if let Some(status) = host.ended() {
             return format!("the kernel's process {}", host::told(status));
         }
+        if host.octa(&["list"]).stderr.contains("did not answer") {
+            return "the kernel's process hangs, and answers nobody".to_owned();
+        }
         let plugin = host.plugin(fixture).unwrap_or_default();
         let state = plugin["state"].as_str().unwrap_or_default();
         if !["", "discovered", "loaded"].contains(&state) {
@@ -53,7 +56,7 @@ async fn see(mut host: Host, fixture: &str) -> String {
             assert_eq!(holdings::state(id), None);
             return cell;
         }
-        tokio::task::yield_now().await;
+        pause().await;
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     fault::{FAULTS, FAULTY, Fault, Worker, home},
     holdings::{self, Holdings},
-    host::Host,
+    host::{Host, pause, seen},
     inside::answer,
     table::{self, Column},
 };
@@ -41,7 +41,7 @@ fn in_a_child() {
 
 /// Waits until the plugin answers.
 async fn ready(host: &Host) {
-    until(|| host.ask("faulty.ready", "null").is_some()).await;
+    seen(|| Some(host.ask("faulty.ready", "null").is_some())).await;
 }
 
 /// What is seen of a fault.
@@ -52,30 +52,35 @@ async fn commit(host: &Host, fault: &Fault) -> String {
         if let Some(called) = calling.ended() {
             break called;
         }
-        tokio::task::yield_now().await;
+        pause().await;
     };
-    let mut cell = answer(&called);
-    if fault.worker == Worker::Ends {
-        until(|| {
-            worker
-                .iter()
-                .all(|&worker| holdings::state(worker).is_none())
-        })
-        .await;
-        ready(host).await;
-        let last = host
-            .plugin(FAULTY)
-            .map(|plugin| plugin["faults"][0]["what"].clone());
-        let last = last.unwrap_or_default();
-        if !cell.contains("the process of plugin") {
-            cell += &format!("; {}", last.as_str().unwrap_or_default());
-        }
-    } else {
+    let cell = answer(&called);
+    if fault.worker == Worker::GoesOn {
         ready(host).await;
         assert_eq!(host.holdings().children, worker, "{}: {cell}", fault.name);
+        return cell;
     }
-    cell
+    until(|| {
+        worker
+            .iter()
+            .all(|&worker| holdings::state(worker).is_none())
+    })
+    .await;
+    ready(host).await;
+    if fault.worker == Worker::EndsSomehow {
+        assert!(cell.starts_with(ITS_END), "{}: {cell}", fault.name);
+        return format!("{ITS_END} ended, by itself or by the kernel");
+    }
+    if cell.starts_with(ITS_END) {
+        return cell;
+    }
+    let plugin = host.plugin(FAULTY).unwrap_or_default();
+    let last = plugin["faults"][0]["what"].as_str().unwrap_or_default();
+    format!("{cell}; {last}")
 }
+
+/// How a cell begins where the call fails because the process ends.
+const ITS_END: &str = "the call fails: the process of plugin `faulty`";
 
 /// Checks that nobody else noticed, and that nothing is left.
 async fn check_others(host: &Host, before: Holdings) {

@@ -92,6 +92,22 @@ async fn another_event_begins_at_none() {
 }
 
 #[tokio::test]
+async fn nothing_more_is_begun_in_a_dead_process_that_is_not_closed_yet() {
+    let mut bench = Bench::new(WAITS, |_| ());
+    bench.shop.publish(0..2);
+    let first = Mortal::begin(&bench, 1);
+    let asked = bench.asked(1, 0, 0).await;
+    first.is_dead.store(true, Ordering::SeqCst);
+    asked.interrupt();
+    within(first.served.lanes.gone()).await;
+    assert_eq!(first.fate.take_casualties().len(), 1);
+    let second = Mortal::begin(&bench, 2);
+    bench.asked(2, 0, 1).await.ok();
+    bench.handles(2, 1..2).await;
+    bench.end(second.served, 2).await;
+}
+
+#[tokio::test]
 async fn what_a_dead_process_does_not_take_waits() {
     let mut bench = Bench::new(WAITS, |_| ());
     bench.shop.publish(0..2);

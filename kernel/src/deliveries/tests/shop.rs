@@ -232,6 +232,12 @@ impl Asked {
         let error = Error::new(ErrorKind::Unavailable, "nobody is there");
         let _ = self.answer.send(Err(error));
     }
+
+    /// Answers as an instance does whose process ends.
+    pub(super) fn interrupt(self) {
+        let error = Error::new(ErrorKind::Interrupted, "the process is gone");
+        let _ = self.answer.send(Err(error));
+    }
 }
 
 struct Counter {

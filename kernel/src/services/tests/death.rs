@@ -95,7 +95,6 @@ fn who_is_not_to_come_back_is_not_waited_for() {
     street.fall();
     assert!(call.poll().is_pending());
     street.intake.expect_no_more();
-    street.house.services.unregister("lamp");
     assert!(interrupted(&call.answer()), "how it ended is told");
 }
 

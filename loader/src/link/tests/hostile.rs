@@ -1,6 +1,10 @@
 //! An end that does what it likes with the socket and the memory.
 
-use std::{io::Write, os::unix::net::UnixStream, sync::atomic::AtomicU64};
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    sync::atomic::AtomicU64,
+};
 
 use proptest::prelude::*;
 use rustix::fs::{SealFlags, fcntl_add_seals, ftruncate};
@@ -50,6 +54,8 @@ fn a_length_that_no_frame_has_ends_the_link() {
         assert_eq!(torn.kernel.receive().next(), Err(malformed));
         assert_eq!(torn.kernel.send(&frame(1, 1)), Err(malformed));
         assert_eq!(torn.kernel.park(None), Err(malformed));
+        // It is closed for the other end, too, and for those who were parked.
+        assert_eq!((&torn.socket).read_to_end(&mut Vec::new()).ok(), Some(0));
 
         let (kernel, end) = Link::pair(OVER_SOCKET).unwrap();
         UnixStream::from(end.socket)
@@ -138,7 +144,7 @@ fn memory_that_is_not_two_rings_is_not_inherited() {
     };
     let sealed = SealFlags::SHRINK | SealFlags::GROW;
     assert!(refused(of_size(3 * 4096, SealFlags::GROW)).contains("made shorter"));
-    for bytes in [0, 8, 4096, 2 * 4096, 4 * 4096, 3 * 4096 + 2] {
+    for bytes in [0, 8, 4096, 2 * 4096, 4 * 4096, 3 * 4096 + 1, 3 * 4096 + 2] {
         assert!(
             refused(of_size(bytes, sealed)).contains("two rings"),
             "{bytes}"

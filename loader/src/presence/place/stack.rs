@@ -21,9 +21,8 @@ pub(super) fn likely(task: &Task, on_stack: usize, library: &Path) -> Option<Vec
     let code = Code::read(library, maps.code_of(library))?;
     let names = match *task {
         Task::Waits { stack, next, .. } => {
-            let followed = unwind::addresses(&maps, next, stack);
-            let calls = followed.into_iter().map(|address| address - 1);
-            let names: Vec<_> = calls.filter_map(|it| code.function_at(it)).collect();
+            let followed = unwind::addresses(&maps, library, next, stack).into_iter();
+            let names: Vec<_> = followed.filter_map(|it| code.function_at(it)).collect();
             if !names.is_empty() {
                 return Some(chosen(names));
             }

@@ -126,7 +126,7 @@ fn ends_with_call(code: &[u8]) -> bool {
     let back = |bytes: usize| code.len().checked_sub(bytes).map(|at| &code[at..]);
     // To a distance; or to what a register or memory says, in two to seven bytes.
     let is_near = back(5).is_some_and(|call| call[0] == 0xe8);
-    is_near || (2..=7).any(|bytes| back(bytes).is_some_and(|call| is_indirect(call)))
+    is_near || (2..=7).any(|bytes| back(bytes).is_some_and(is_indirect))
 }
 
 /// `ff /2`, whose second byte says how long it is.

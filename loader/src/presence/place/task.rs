@@ -106,7 +106,7 @@ fn name_of(number: u32) -> Option<&'static str> {
     #[cfg(not(target_arch = "x86_64"))]
     let older = [];
     let mut all = names.iter().chain(&older);
-    all.find(|(it, _)| i64::from(*it) == i64::from(number))
+    all.find(|(it, _)| *it == number as libc::c_long)
         .map(|(_, name)| *name)
 }
 

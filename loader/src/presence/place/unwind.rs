@@ -4,11 +4,7 @@
 //! its frame by a third, which nobody has saved further in, its frame is looked for on the stack:
 //! it is where the way back is to behind a call of this very function.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, fs::File, path::Path};
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EndianSlice, NativeEndian, Register, RegisterRule,
@@ -50,48 +46,46 @@ struct Guide {
     segments: Vec<(u64, u64, u64)>,
 }
 
-/// The addresses that a thread which waits goes on at, from the innermost frame on.
-pub(super) fn addresses(maps: &Maps, next: usize, stack: usize) -> Vec<usize> {
+/// Where a thread that waits is in each of its frames, from the innermost on, until it is out of
+/// the code of `library` again.
+pub(super) fn addresses(maps: &Maps, library: &Path, next: usize, stack: usize) -> Vec<usize> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Vec::new();
     }
     let mut guides = HashMap::new();
-    let mut addresses = vec![next];
-    let mut frame = Frame {
+    let (mut addresses, mut was_inside) = (Vec::new(), false);
+    let (mut at, mut frame) = (
         next,
-        stack,
-        frame: None,
-    };
+        Frame {
+            next,
+            stack,
+            frame: None,
+        },
+    );
     while addresses.len() < FRAMES {
-        // A call is before the place that it returns to, but for the innermost.
-        let at = frame.next - usize::from(addresses.len() > 1);
-        let Some(outer) = leave(maps, &mut guides, at, &frame) else {
+        let Some((file, mapping)) = maps.code_at(at) else {
             break;
         };
-        // Outwards is up, or somebody lies.
-        if outer.stack <= frame.stack || outer.next == 0 {
+        let is_inside = file == library;
+        if was_inside && !is_inside {
             break;
         }
-        addresses.push(outer.next);
+        was_inside = is_inside;
+        addresses.push(at);
+        let guide = guides
+            .entry(file.to_owned())
+            .or_insert_with(|| Guide::read(file));
+        let offset = mapping.offset + (at - mapping.span.start) as u64;
+        let outer = guide.as_ref().and_then(|it| it.leave(at, offset, &frame));
+        // Outwards is up, or somebody lies.
+        let Some(outer) = outer.filter(|outer| outer.stack > frame.stack) else {
+            break;
+        };
         frame = outer;
+        // A call is before the place that it returns to.
+        at = frame.next.saturating_sub(1);
     }
     addresses
-}
-
-/// The frame that called this one, which is at that instruction.
-fn leave(
-    maps: &Maps,
-    guides: &mut HashMap<PathBuf, Option<Guide>>,
-    at: usize,
-    frame: &Frame,
-) -> Option<Frame> {
-    let (file, mapping) = maps.code_at(at)?;
-    if !guides.contains_key(file) {
-        guides.insert(file.to_owned(), Guide::read(file));
-    }
-    let guide = guides.get(file)?.as_ref()?;
-    let offset = mapping.offset + (at - mapping.span.start) as u64;
-    guide.leave(at, guide.address_of(offset)?, frame)
 }
 
 impl Guide {
@@ -119,8 +113,10 @@ impl Guide {
         Some(address + (offset - begin))
     }
 
-    /// `at` is the instruction, and `address` the same in the file's own terms.
-    fn leave(&self, at: usize, address: u64, frame: &Frame) -> Option<Frame> {
+    /// The frame that called this one, which is at that instruction; its place in the file is
+    /// `offset`.
+    fn leave(&self, at: usize, offset: u64, frame: &Frame) -> Option<Frame> {
+        let address = self.address_of(offset)?;
         let section = EhFrame::from(EndianSlice::new(&self.frames, NativeEndian));
         let bases = BaseAddresses::default()
             .set_eh_frame(self.address)
@@ -198,35 +194,56 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn a_thread_that_waits_is_followed_to_where_it_began() {
-        use crate::presence::place::task::Task;
+    fn a_thread_that_waits_is_followed_through_who_called() {
+        use std::{hint::black_box, sync::mpsc, thread, thread::yield_now};
 
-        let (tell, told) = std::sync::mpsc::channel();
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let number = crate::sys::thread_number().expect("a number");
-            tell.send(number).expect("somebody listens");
-            let _ = released.recv();
-        });
+        use crate::{
+            presence::place::{symbols::Code, task::Task},
+            sys::thread_number,
+        };
+
+        #[inline(never)]
+        fn inner(tell: &mpsc::Sender<u64>, released: &mpsc::Receiver<()>) {
+            tell.send(thread_number().expect("a number"))
+                .expect("somebody listens");
+            let _ = black_box(released.recv());
+        }
+        #[inline(never)]
+        fn middle(tell: &mpsc::Sender<u64>, released: &mpsc::Receiver<()>) {
+            inner(tell, released);
+            black_box(());
+        }
+        #[inline(never)]
+        fn outer(tell: &mpsc::Sender<u64>, released: &mpsc::Receiver<()>) {
+            middle(tell, released);
+            black_box(());
+        }
+
+        let (tell, told) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let thread = thread::spawn(move || outer(&tell, &released));
         let number = told.recv().expect("a number");
         let (stack, next) = loop {
-            if let Some(Task::Waits {
-                call: Some(_),
-                stack,
-                next,
-            }) = Task::read(number)
-            {
-                break (stack, next);
+            match Task::read(number) {
+                Some(Task::Waits {
+                    call: Some(_),
+                    stack,
+                    next,
+                }) => break (stack, next),
+                _ => yield_now(),
             }
-            std::thread::yield_now();
         };
         let maps = Maps::read().expect("maps");
-        let addresses = addresses(&maps, next, stack);
         let here = std::env::current_exe().expect("a program");
-        let is_here = |it: &&usize| maps.code_at(**it).is_some_and(|(file, _)| *file == *here);
+        let code = Code::read(&here, maps.code_of(&here)).expect("a program");
+        let addresses = addresses(&maps, &here, next, stack).into_iter();
+        let names: Vec<_> = addresses.filter_map(|it| code.function_at(it)).collect();
+        let short = |name: &String| name.rsplit("::").next().unwrap_or_default().to_owned();
+        let short: Vec<_> = names.iter().map(short).collect();
+        let mut three = short.windows(3);
         assert!(
-            addresses.iter().filter(is_here).count() > 3,
-            "{addresses:x?}"
+            three.any(|it| it == ["inner", "middle", "outer"]),
+            "{names:#?}"
         );
         drop(release);
         thread.join().expect("it ends");

@@ -218,27 +218,6 @@ fn what_runs_after_a_thread_gave_its_seat_back_takes_none_for_good() {
 }
 
 #[test]
-fn a_deep_sleep_ends_when_somebody_enters() {
-    let owner = Owner::next();
-    let (tell, told) = mpsc::channel::<()>();
-    let sleeper = thread::spawn(move || {
-        let watch = Watch {
-            quiet: u32::MAX,
-            ..Watch::default()
-        };
-        // Lightly first, deeply then; each may be ended by other tests.
-        for _ in 0..3 {
-            watch.rest(|| true);
-        }
-        drop(tell);
-    });
-    while told.try_recv() == Err(mpsc::TryRecvError::Empty) {
-        inside::call(owner, Errand::call(0), || thread::yield_now());
-    }
-    sleeper.join().expect("it woke");
-}
-
-#[test]
 fn who_has_no_need_to_look_does_not_wait() {
     let watch = Watch {
         quiet: u32::MAX,

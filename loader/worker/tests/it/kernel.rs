@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    sync::Arc,
+    time::Duration,
 };
 
 use octa_loader::{FileRules, Inspection, Link, LinkError, Parked, inspect};
@@ -38,6 +38,8 @@ pub(crate) struct Reply {
 }
 
 pub(crate) const RING_BYTES: usize = 1 << 20;
+/// What says nothing for so long never will.
+const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const GENERATION: u32 = 5;
 pub(crate) const INSTANCE: u32 = 9;
 
@@ -77,8 +79,12 @@ impl Kernel {
 
     /// A worker that was greeted.
     pub(crate) fn greeted(ring_bytes: usize) -> Self {
+        Self::greeted_with(&hello(ring_bytes), ring_bytes)
+    }
+
+    pub(crate) fn greeted_with(hello: &Value, ring_bytes: usize) -> Self {
         let mut kernel = Self::silent(ring_bytes);
-        let welcome = kernel.greet(&hello(ring_bytes));
+        let welcome = kernel.greet(hello);
         let welcome: Welcome = serde_json::from_value(welcome).expect("a welcome");
         assert_eq!(welcome.protocol, PROTOCOL);
         assert_eq!(welcome.rings, ring_bytes > 0);
@@ -94,13 +100,17 @@ impl Kernel {
     }
 
     pub(crate) fn ready_over(ring_bytes: usize) -> Self {
-        let mut kernel = Self::greeted(ring_bytes);
-        let opened = kernel.open(&inspected(), &library());
+        Self::greeted(ring_bytes).with_instance()
+    }
+
+    /// The same with an instance of the fixture that was started.
+    pub(crate) fn with_instance(mut self) -> Self {
+        let opened = self.open(&inspected(), &library());
         assert_eq!(opened.result, Ok(String::new()));
-        kernel.create(INSTANCE).result.expect("an instance");
-        let started = kernel.control(INSTANCE, 1);
-        kernel.answer(started).result.expect("it starts");
-        kernel
+        self.create(INSTANCE).result.expect("an instance");
+        let started = self.control(INSTANCE, 1);
+        self.answer(started).result.expect("it starts");
+        self
     }
 
     /// Says hello, and answers the welcome.
@@ -129,7 +139,7 @@ impl Kernel {
 
     pub(crate) fn open(&mut self, inspection: &Inspection, path: &PathBuf) -> Reply {
         let id = self.next();
-        let manifest = Payload::json(&*Arc::new(&inspection.manifest)).expect("JSON");
+        let manifest = Payload::json(&inspection.manifest).expect("JSON");
         self.capabilities = inspection
             .manifest
             .capabilities
@@ -269,8 +279,8 @@ impl Kernel {
                 self.heard.push(keep(frame));
                 return Ok(());
             }
-            match self.link.park(None)? {
-                Parked::Woken | Parked::TimedOut | Parked::Closed => {}
+            if self.link.park(Some(PATIENCE))? == Parked::TimedOut {
+                drop(self.child.kill());
             }
         }
     }

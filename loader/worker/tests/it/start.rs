@@ -8,7 +8,7 @@ use std::{
 use octa_wire::ToWorker;
 use serde_json::json;
 
-use crate::kernel::{INSTANCE, Kernel, RING_BYTES, hello};
+use crate::kernel::{INSTANCE, Kernel, RING_BYTES, hello, library};
 
 fn check_end(mut kernel: Kernel, code: i32, line: &str) {
     let (status, lines) = kernel.end();
@@ -162,6 +162,20 @@ fn a_plugin_that_aborts_takes_only_it_along() {
     kernel.begin("abort", &json!(null));
     let (status, _) = kernel.end();
     assert_eq!(status.signal(), Some(6));
+}
+
+#[test]
+fn a_confined_worker_does_its_work() {
+    let mut hello = hello(RING_BYTES);
+    hello["sandbox"] = json!({});
+    hello["libraries"] = json!([library().parent()]);
+    let mut kernel = Kernel::greeted_with(&hello, RING_BYTES).with_instance();
+    let blocked = kernel.begin("block", &json!(null));
+    kernel
+        .call("release", &json!(null))
+        .result
+        .expect("it is answered");
+    kernel.answer(blocked).result.expect("it is released");
 }
 
 #[test]
