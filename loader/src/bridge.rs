@@ -152,19 +152,19 @@ impl Bridge {
     }
 
     /// The plugin's name.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 
     /// The code of the instance.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn generation(&self) -> &Arc<Generation> {
         &self.generation
     }
 
     /// Who hosts the instance.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn host(&self) -> &Arc<dyn Host> {
         &self.host
     }

@@ -2,19 +2,19 @@
 //! live here.
 
 mod exit;
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 mod nowhere;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod pending;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod process;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod proxy;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod seat;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod session;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod worker;
 
 use std::{
@@ -28,9 +28,9 @@ use octa_wire::{Limits, ProtocolVersion, Sandbox};
 use thiserror::Error;
 
 pub use exit::{CallUnderWay, Exit, ExitCause};
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 pub use nowhere::Worker;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub use worker::Worker;
 
 /// How a worker process is started.
@@ -175,7 +175,7 @@ impl WorkerError {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 impl WorkerError {
     fn start(program: &Path, source: io::Error) -> Self {
         match process::cannot_start(program, &source) {

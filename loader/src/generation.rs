@@ -60,7 +60,7 @@ impl Generation {
     }
 
     /// One that lives in a worker.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn in_worker(
         manifest: Arc<Manifest>,
         hash: ContentHash,

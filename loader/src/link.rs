@@ -231,7 +231,8 @@ impl Link {
         self.nudge.give();
     }
 
-    /// Closes the connection for both ends. What was sent before can still be received.
+    /// Closes the connection for both ends. What was sent before can still be received, except for
+    /// what is queued.
     pub fn close(&self) {
         self.ended.store(true, Ordering::Release);
         // It fails if the other end is gone: then it is closed.

@@ -66,7 +66,7 @@ pub(crate) unsafe fn borrow<R>(
 /// # Safety
 ///
 /// `waker` is lent by [`lend`] now.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) unsafe fn of_host(waker: &abi::Waker) -> Waker {
     // SAFETY: the caller's promise.
     unsafe { (*waker.head.cast::<Ours>()).waker.clone() }

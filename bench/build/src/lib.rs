@@ -1,10 +1,10 @@
 //! Makes new builds of a library out of one: a number that its code answers with lies in the
 //! file where it can be found. What is written then is what a compiler would have made of another
-//! number, in no time.
+//! number, in no time. And how the programs that are compared tell what they do.
 
 use std::{
     hint::black_box,
-    io::{self, Write},
+    io::{self, BufRead as _, Write},
     thread,
     time::Duration,
 };
@@ -82,5 +82,20 @@ pub fn tell_changes(mut answer: impl FnMut() -> Option<u64>) {
             }
         }
         thread::sleep(GLANCE);
+    }
+}
+
+/// Reads from each line how often something is to be done, does it, and prints on a line what that
+/// took, in nanoseconds; until there are no more lines.
+pub fn tell_times(mut work: impl FnMut(u64) -> Duration) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        let Ok(count) = line.parse() else {
+            return;
+        };
+        let took = work(count).as_nanos();
+        let mut out = io::stdout().lock();
+        if writeln!(out, "{took}").and_then(|()| out.flush()).is_err() {
+            return;
+        }
     }
 }

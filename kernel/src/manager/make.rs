@@ -235,8 +235,12 @@ impl Core {
     /// Lets the tasks of a generation go on.
     pub(super) async fn thaw(&self, live: &Live) {
         live.facilities.thaw();
-        if let Err(error) = live.instance.thaw().await {
-            log::debug!("the tasks of plugin `{}` stand still: {error}", live.name());
+        let thawed = tokio::select! {
+            thawed = live.instance.thaw() => thawed.map_err(|error| error.to_string()),
+            () = self.commons.clock.sleep(self.stop_deadline()) => Err("its process does not answer".to_owned()),
+        };
+        if let Err(why) = thawed {
+            log::debug!("the tasks of plugin `{}` stand still: {why}", live.name());
         }
     }
 

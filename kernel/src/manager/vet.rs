@@ -10,9 +10,9 @@ use crate::{
     status::Problem,
 };
 
-/// How many processes in a row a content ends until it is opened no more. The first time it may
-/// have been the process that ended it.
-const STRIKES: u32 = 2;
+/// How many processes in a row a content ends until it is opened no more. Once or twice it may
+/// have been somebody else who ended them.
+const STRIKES: u32 = 3;
 
 /// Something that may end the process is under way, and that is written down.
 pub(super) struct Daring {

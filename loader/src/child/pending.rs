@@ -43,6 +43,8 @@ struct State {
     handled: Option<Counter>,
     /// When it was asked, if that matters.
     asked: Option<Instant>,
+    /// The worker never heard of it.
+    is_unsent: bool,
     /// The call that it is.
     call: Option<CallUnderWay>,
     /// A task that runs.
@@ -112,6 +114,7 @@ impl Pending {
                 abandoned: None,
                 handled: None,
                 asked: None,
+                is_unsent: false,
                 call: None,
                 is_begun: false,
             }),
@@ -134,6 +137,15 @@ impl Pending {
     /// Which call it is.
     pub(super) fn call(&self) -> Option<CallUnderWay> {
         self.state.lock().call.clone()
+    }
+
+    /// The worker does not hear of it any more.
+    pub(super) fn was_not_sent(&self) {
+        self.state.lock().is_unsent = true;
+    }
+
+    pub(super) fn is_unsent(&self) -> bool {
+        self.state.lock().is_unsent
     }
 
     /// How long the answer takes is told from this moment on.

@@ -2,6 +2,7 @@
 //! its end. All on one thread, whose end would end the process.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
@@ -18,7 +19,8 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{
-        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group,
+        pidfd_open, waitid,
     },
 };
 
@@ -32,10 +34,14 @@ use crate::link::{ChildEnd, Link, LinkError, Parked};
 /// Bytes of each of the two rings.
 const RING_BYTES: usize = 256 << 10;
 /// How long a process whose connection has ended may take to end itself.
-const LAST_BREATH: Duration = Duration::from_millis(250);
+const LAST_BREATH: Duration = Duration::from_secs(1);
 /// How many of its last lines are kept, and how long each may be.
 const LINES: usize = 20;
 const LINE_BYTES: usize = 1000;
+/// How many of them go into the log in one second.
+const LINES_A_SECOND: u64 = 1000;
+/// After so many messages it is looked whether it goes on.
+const STRETCH: u32 = 1024;
 /// How often it is looked whether it goes on, within the time that it may be silent.
 const LOOKS: u32 = 3;
 
@@ -64,6 +70,33 @@ impl Process {
         if !*is_reaped {
             // It may have ended by itself.
             let _ = kill_process_group(self.id, Signal::KILL);
+            // And if it left its group.
+            let _ = kill_process(self.id, Signal::KILL);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Whether it ends by itself in that time. It is not waited for: its number stays its own.
+    fn ends_within(&self, limit: Duration) -> bool {
+        let handle = match pidfd_open(self.id, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            // Somebody else has waited for it.
+            Err(Errno::SRCH) => return true,
+            Err(_) => return false,
+        };
+        let limit = Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        loop {
+            let mut ends = [PollFd::new(&handle, PollFlags::IN)];
+            match poll(&mut ends, Some(&limit)) {
+                Err(Errno::INTR) => {}
+                ready => return ready.is_ok_and(|ready| ready > 0),
+            }
         }
     }
 
@@ -140,7 +173,15 @@ impl Minder {
         let lines = Arc::<Mutex<VecDeque<String>>>::default();
         let reader = child.stderr.take().map(|stderr| {
             let (lines, name) = (lines.clone(), options.name.clone());
-            thread::spawn(move || read_lines(stderr, &name, &lines))
+            let thread = thread::Builder::new().name("octa-lines".to_owned());
+            thread.spawn(move || read_lines(stderr, &name, &lines))
+        });
+        let reader = reader.and_then(|reader| {
+            reader
+                .inspect_err(|error| {
+                    log::warn!("what worker `{}` writes is not read: {error}", options.name)
+                })
+                .ok()
         });
         Ok(Self {
             session: Session::new(link, options.name.as_str().into()),
@@ -234,25 +275,33 @@ impl Minder {
     fn mind(&self, options: &WorkerOptions) {
         let mut watch = Watch::new(options.unresponsive_after);
         loop {
+            let read = Cell::new(0);
+            let is_much = || {
+                read.set(read.get() + 1);
+                read.get() >= STRETCH
+            };
             let drained = {
                 let mut receiving = self.session.link().receive();
-                self.session.drain(&mut receiving, || false)
+                self.session.drain(&mut receiving, is_much)
             };
             if let Err(garbage) = drained {
                 return self.session.give_up(&garbage);
             }
-            match self.session.link().park(Some(watch.every)) {
-                Ok(Parked::Woken | Parked::TimedOut) => {}
-                // What it said before is still read.
-                Ok(Parked::Closed) => {
-                    let mut receiving = self.session.link().receive();
-                    let drained = self.session.drain(&mut receiving, || false);
-                    return drained.err().iter().for_each(|it| self.session.give_up(it));
+            if watch.is_due() {
+                if self.process.has_ended() {
+                    // Something that it started holds the connection.
+                    return;
                 }
-                Err(error) => return self.session.condemn(&error.to_string()),
+                if let Some(why) = watch.look(&self.session) {
+                    return self.session.condemn(&why);
+                }
             }
-            if let Some(why) = watch.look(&self.session) {
-                return self.session.condemn(&why);
+            if read.get() < STRETCH {
+                match self.session.link().park(Some(watch.every)) {
+                    // What it said before its end is still read.
+                    Ok(Parked::Woken | Parked::TimedOut | Parked::Closed) => {}
+                    Err(error) => return self.session.condemn(&error.to_string()),
+                }
             }
         }
     }
@@ -260,7 +309,7 @@ impl Minder {
     /// Sees to it that the process is gone, and says how it went.
     fn finish(&mut self) -> Exit {
         let was_condemned = self.session.condemned().is_some();
-        let went = !was_condemned && ends_within(self.process.id, LAST_BREATH);
+        let went = !was_condemned && self.process.ends_within(LAST_BREATH);
         if !went {
             self.session.condemn("it closed its connection");
             self.process.kill();
@@ -303,8 +352,11 @@ fn read_welcome(frame: &[u8]) -> Result<Welcome, String> {
 struct Watch {
     every: Duration,
     limit: Duration,
-    heard: u64,
+    looked: Instant,
+    answers: u64,
+    /// When it last owed nothing, or had answered.
     since: Instant,
+    /// How often it was asked since.
     pings: u64,
 }
 
@@ -313,17 +365,25 @@ impl Watch {
         Self {
             every: limit / LOOKS,
             limit,
-            heard: 0,
+            looked: Instant::now(),
+            answers: 0,
             since: Instant::now(),
             pings: 0,
         }
     }
 
+    fn is_due(&self) -> bool {
+        self.looked.elapsed() >= self.every
+    }
+
     /// Why it is not to go on, if it is not.
     fn look(&mut self, session: &Session) -> Option<String> {
-        let (heard, now) = (session.heard(), Instant::now());
-        if heard != self.heard {
-            (self.heard, self.since) = (heard, now);
+        let now = Instant::now();
+        self.looked = now;
+        let answers = session.answers();
+        if answers != self.answers || !session.owes() {
+            // It answered, or nothing is expected of it.
+            (self.answers, self.since, self.pings) = (answers, now, 0);
         }
         if let Some(overdue) = session.overdue().filter(|overdue| *overdue >= self.limit) {
             return Some(format!(
@@ -331,38 +391,22 @@ impl Watch {
             ));
         }
         let silent = now.saturating_duration_since(self.since);
-        if self.pings > 0 && silent >= self.limit {
+        if self.pings > 1 && silent >= self.limit {
             return Some(format!("it did not answer for {:?}", self.limit));
         }
-        if silent >= self.every && session.owes() {
+        if silent > Duration::ZERO {
             self.pings += 1;
             session.tell(&ToWorker::Ping { number: self.pings });
-        } else if !session.owes() {
-            // Nothing is expected of it.
-            (self.since, self.pings) = (now, 0);
         }
         None
     }
-}
-
-/// Whether the process ends by itself in that time. It is not waited for: its number stays its
-/// own.
-fn ends_within(pid: Pid, limit: Duration) -> bool {
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return false;
-    };
-    let limit = Timespec {
-        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: limit.subsec_nanos().into(),
-    };
-    let mut ends = [PollFd::new(&handle, PollFlags::IN)];
-    poll(&mut ends, Some(&limit)).is_ok_and(|ready| ready > 0)
 }
 
 /// Writes what the process prints into the log, and keeps the last of it.
 fn read_lines(from: ChildStderr, name: &str, kept: &Mutex<VecDeque<String>>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
+    let (mut since, mut told) = (Instant::now(), 0_u64);
     loop {
         line.clear();
         let mut some = (&mut from).take(LINE_BYTES as u64);
@@ -374,7 +418,17 @@ fn read_lines(from: ChildStderr, name: &str, kept: &Mutex<VecDeque<String>>) {
         if text.is_empty() {
             continue;
         }
-        log::warn!(target: "octa::worker", "{name}: {text}");
+        if since.elapsed() >= Duration::from_secs(1) {
+            (since, told) = (Instant::now(), 0);
+        }
+        told += 1;
+        match told {
+            ..LINES_A_SECOND => log::warn!(target: "octa::worker", "{name}: {text}"),
+            LINES_A_SECOND => {
+                log::warn!(target: "octa::worker", "{name} writes more than {LINES_A_SECOND} lines a second: some are left out")
+            }
+            _ => {}
+        }
         let mut kept = kept.lock();
         if kept.len() == LINES {
             kept.pop_front();

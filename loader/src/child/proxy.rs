@@ -4,7 +4,8 @@
 use std::{
     sync::{Arc, atomic::AtomicUsize},
     task::Poll,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use octa_plugin_abi::{
@@ -83,11 +84,19 @@ extern "C" fn destroy(instance: *const ()) {
     let remote = unsafe { Arc::from_raw(instance.cast::<Remote>()) };
     remote.seat.let_go();
     let instance = remote.seat.number();
-    let pending = (remote.session).ask(|id| ToWorker::Destroy { id, instance });
-    // If it cannot be destroyed in time, its process is ended with its generation.
-    if pending.wait(DESTROYED_WITHIN).is_some() {
-        remote.session.seat_up(instance);
+    let until = Instant::now() + DESTROYED_WITHIN;
+    while Instant::now() < until {
+        let pending = (remote.session).ask(|id| ToWorker::Destroy { id, instance });
+        let answer = pending.wait(DESTROYED_WITHIN).map(Raw::into_result);
+        if let Some(Ok((0, _))) = answer {
+            // What was interrupted is on its way out.
+            thread::park_timeout(Duration::from_millis(5));
+            continue;
+        }
+        break;
     }
+    // If it cannot be destroyed in time, its process is ended with its generation.
+    remote.session.seat_up(instance);
 }
 
 extern "C" fn call(

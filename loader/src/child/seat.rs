@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::{
     pending::{Asked, Pending, Raw},
     proxy,
-    session::Session,
+    session::{Garbage, Session},
 };
 use crate::{
     bridge::{BoxFuture, Bridge, LogLine, Request, Submitted},
@@ -30,6 +30,8 @@ use crate::{
 
 /// How many operations an instance may have under way at once.
 const OPERATIONS_MAX: usize = 1 << 14;
+/// How many bytes these may hold in all.
+const OPERATION_BYTES_MAX: usize = 256 << 20;
 /// How many unfinished tasks it may have.
 const TASKS_MAX: usize = 1 << 16;
 
@@ -38,13 +40,51 @@ pub(super) struct Seat {
     number: u32,
     session: Weak<Session>,
     bridge: Arc<Bridge>,
-    operations: Mutex<HashMap<u64, Arc<Ticket>>>,
+    operations: Mutex<Operations>,
     tasks: Mutex<HashMap<u64, Arc<Pending>>>,
+}
+
+/// The operations under way.
+#[derive(Default)]
+struct Operations {
+    tickets: HashMap<u64, Arc<Ticket>>,
+    bytes: usize,
+}
+
+enum Entry {
+    Entered,
+    /// There is one of this number.
+    Taken,
+    /// There are as many as there may be.
+    Full,
+}
+
+impl Operations {
+    fn enter(&mut self, number: u64, ticket: Arc<Ticket>) -> Entry {
+        if self.tickets.contains_key(&number) {
+            return Entry::Taken;
+        }
+        let bytes = self.bytes + ticket.bytes;
+        if self.tickets.len() >= OPERATIONS_MAX || bytes > OPERATION_BYTES_MAX {
+            return Entry::Full;
+        }
+        self.bytes = bytes;
+        self.tickets.insert(number, ticket);
+        Entry::Entered
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Arc<Ticket>> {
+        let ticket = self.tickets.remove(&number)?;
+        self.bytes -= ticket.bytes;
+        Some(ticket)
+    }
 }
 
 /// An operation under way.
 #[derive(Default)]
 struct Ticket {
+    /// Of its payload.
+    bytes: usize,
     is_cancelled: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
@@ -88,7 +128,7 @@ impl Seat {
     }
 
     /// Handles what the instance says.
-    pub(super) fn handle(self: &Arc<Self>, message: ToKernel<'_>) {
+    pub(super) fn handle(self: &Arc<Self>, message: ToKernel<'_>) -> Result<(), Garbage> {
         match message {
             ToKernel::Submit {
                 number,
@@ -110,15 +150,15 @@ impl Seat {
                     payload: Payload::copy_from_slice(payload),
                     envelope: safe(envelope),
                 };
-                self.submit(number, &request);
+                self.submit(number, &request)?;
             }
             ToKernel::CancelOperation { number, .. } => {
-                let ticket = self.operations.lock().remove(&number);
+                let ticket = self.operations.lock().leave(number);
                 if let Some(ticket) = ticket {
                     ticket.cancel();
                 }
             }
-            ToKernel::Spawned { task, .. } => self.spawned(task),
+            ToKernel::Spawned { task, .. } => self.spawned(task)?,
             ToKernel::TaskEnded {
                 task, ref answer, ..
             } => {
@@ -147,20 +187,26 @@ impl Seat {
             // The session sends nothing else here.
             _ => {}
         }
+        Ok(())
     }
 
-    fn submit(self: &Arc<Self>, number: u64, request: &Request<'_>) {
+    fn submit(self: &Arc<Self>, number: u64, request: &Request<'_>) -> Result<(), Garbage> {
         if let Err(gone) = self.bridge.gone() {
-            return self.reply(number, gone.into());
+            self.reply(number, gone.into());
+            return Ok(());
         }
-        let ticket = Arc::new(Ticket::default());
-        {
-            let mut operations = self.operations.lock();
-            if operations.len() >= OPERATIONS_MAX {
-                drop(operations);
-                return self.reply(number, self.overloaded().into());
+        let bytes = request.payload.len();
+        let ticket = Arc::new(Ticket {
+            bytes,
+            ..Ticket::default()
+        });
+        match self.operations.lock().enter(number, ticket.clone()) {
+            Entry::Entered => {}
+            Entry::Taken => return Err(Garbage::Number(number)),
+            Entry::Full => {
+                self.reply(number, self.overloaded().into());
+                return Ok(());
             }
-            operations.insert(number, ticket.clone());
         }
         let host = self.bridge.host();
         let future = if request.operation == operation::CALL {
@@ -168,7 +214,10 @@ impl Seat {
             owned::submit(host.clone(), request)
         } else {
             match host.submit(request, &mut Context::from_waker(Waker::noop())) {
-                Submitted::Ready(outcome) => return self.done(number, outcome),
+                Submitted::Ready(outcome) => {
+                    self.done(number, outcome);
+                    return Ok(());
+                }
                 Submitted::New(future) | Submitted::Waiting(future) => future,
             }
         };
@@ -178,11 +227,12 @@ impl Seat {
                 seat.done(number, outcome);
             }
         }));
+        Ok(())
     }
 
     fn done(&self, number: u64, outcome: Outcome) {
         // One that was cancelled meanwhile is not asked for any more.
-        if self.operations.lock().remove(&number).is_some() {
+        if self.operations.lock().leave(number).is_some() {
             self.reply(number, outcome);
         }
     }
@@ -195,21 +245,24 @@ impl Seat {
             Ok(payload) => (octa_plugin_abi::code::OK, payload),
             Err(error) => (error.kind().code(), error.to_document()),
         };
-        session.tell(&ToWorker::Reply {
+        let message = |code, payload, headers| ToWorker::Reply {
             instance: self.number,
             operation,
             answer: Answer {
                 code,
                 number: outcome.number,
-                payload: &payload,
-                headers: &outcome.headers,
+                payload,
+                headers,
             },
-        });
+        };
+        if let Err(error) = session.try_tell(&message(code, &payload, &outcome.headers)) {
+            session.tell(&message(error.kind().code(), &error.to_document(), &[]));
+        }
     }
 
-    fn spawned(self: &Arc<Self>, task: u64) {
+    fn spawned(self: &Arc<Self>, task: u64) -> Result<(), Garbage> {
         let Some(session) = self.session.upgrade() else {
-            return;
+            return Ok(());
         };
         let asked = Asked::Task {
             instance: self.number,
@@ -218,14 +271,19 @@ impl Seat {
         let pending = Pending::new(&session, asked);
         {
             let mut tasks = self.tasks.lock();
+            if tasks.contains_key(&task) {
+                return Err(Garbage::Number(task));
+            }
             if tasks.len() >= TASKS_MAX {
                 drop(tasks);
-                return pending.abandon();
+                pending.abandon();
+                return Ok(());
             }
             tasks.insert(task, pending.clone());
         }
         // A refusal drops the future, which ends the task there.
         let _ = self.bridge.spawn(proxy::future(pending));
+        Ok(())
     }
 
     /// The process has ended: so has all that goes on here for it.
@@ -240,14 +298,14 @@ impl Seat {
     /// Ends what the host does for the instance.
     pub(super) fn let_go(&self) {
         let operations = std::mem::take(&mut *self.operations.lock());
-        for ticket in operations.into_values() {
+        for ticket in operations.tickets.into_values() {
             ticket.cancel();
         }
     }
 
     fn overloaded(&self) -> Error {
         let message = format!(
-            "plugin `{}` has {OPERATIONS_MAX} operations under way, which is as many as it may",
+            "plugin `{}` has as many operations under way as it may: {OPERATIONS_MAX}, or {OPERATION_BYTES_MAX} bytes",
             self.bridge.name()
         );
         Error::new(ErrorKind::Overloaded, message).with_hint("await some of them first")

@@ -5,6 +5,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -41,14 +42,22 @@ pub(super) struct Session {
     /// Instances there are; `None` after the end.
     seats: Mutex<Option<HashMap<u32, Arc<Seat>>>>,
     instances: AtomicU32,
-    /// How many messages came in.
-    heard: AtomicU64,
+    /// How many answers came in.
+    answers: AtomicU64,
     misses: AtomicU32,
     exit: OnceLock<Exit>,
     pub(super) confinement: OnceLock<Confinement>,
     is_dismissed: AtomicBool,
     /// Why the kernel killed it, if it did.
     killed: Mutex<Option<String>>,
+}
+
+/// Why a message did not go out.
+enum Unsent {
+    /// The connection has ended.
+    Gone,
+    /// It cannot be taken; others can.
+    Refused(Error),
 }
 
 /// What a worker says is not to be understood, or not to be believed.
@@ -60,6 +69,10 @@ pub(super) enum Garbage {
     Instance(u32),
     #[error("it introduced itself twice")]
     Twice,
+    #[error("it uses the number {0} for two things")]
+    Number(u64),
+    #[error("the host panicked over it; its log says where")]
+    Host,
     #[error(transparent)]
     Link(#[from] LinkError),
 }
@@ -77,7 +90,7 @@ impl Session {
             waiting: Mutex::new(Some(HashMap::new())),
             seats: Mutex::new(Some(HashMap::new())),
             instances: AtomicU32::new(1),
-            heard: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
             misses: AtomicU32::new(0),
             exit: OnceLock::new(),
             confinement: OnceLock::new(),
@@ -102,9 +115,13 @@ impl Session {
         self.instances.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many messages have come in so far.
-    pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    /// How many answers have come in so far.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    fn heard(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How long the longest has been going on that should have ended.
@@ -148,17 +165,28 @@ impl Session {
     /// Says something that is not answered. A worker that is gone, or is too slow to read, hears
     /// it no more; its end is told elsewhere.
     pub(super) fn tell(&self, message: &ToWorker<'_>) {
-        if let Err(error) = self.send(message) {
-            log::debug!("worker `{}` was not told: {error}", self.name);
+        if let Err(Unsent::Refused(error)) = self.send(message) {
+            // It would wait for this for ever.
+            self.condemn(error.message());
+            self.link.close();
         }
     }
 
-    fn send(&self, message: &ToWorker<'_>) -> Result<(), Error> {
-        BUFFER.with_borrow_mut(|buffer| {
+    /// The same for what may be too large for it: then something else can be said instead.
+    pub(super) fn try_tell(&self, message: &ToWorker<'_>) -> Result<(), Error> {
+        match self.send(message) {
+            Err(Unsent::Refused(error)) => Err(error),
+            // It hears nothing any more.
+            Ok(()) | Err(Unsent::Gone) => Ok(()),
+        }
+    }
+
+    fn send(&self, message: &ToWorker<'_>) -> Result<(), Unsent> {
+        let send = |buffer: &mut Vec<u8>| {
             buffer.clear();
             message.encode(buffer);
             let sent = if buffer.len() > FRAME_BYTES_MAX {
-                Err(self.too_large(buffer.len()))
+                Err(Unsent::Refused(self.too_large(buffer.len())))
             } else {
                 self.link.send(buffer).map_err(|error| self.unsent(&error))
             };
@@ -166,7 +194,10 @@ impl Session {
                 *buffer = Vec::new();
             }
             sent
-        })
+        };
+        let sent = BUFFER.try_with(|buffer| send(&mut buffer.borrow_mut()));
+        // On a thread that is ending.
+        sent.unwrap_or_else(|_| send(&mut Vec::new()))
     }
 
     /// Asks something; `message` is given its number.
@@ -201,9 +232,15 @@ impl Session {
         };
         if !entered {
             pending.answer(Raw::error(&self.not_there()));
-        } else if let Err(error) = self.send(&message(id)) {
-            self.forget(id);
-            pending.answer(Raw::error(&error));
+        } else if let Err(unsent) = self.send(&message(id)) {
+            match unsent {
+                // Answered with all others, when it is known how the process ended.
+                Unsent::Gone => pending.was_not_sent(),
+                Unsent::Refused(error) => {
+                    self.forget(id);
+                    pending.answer(Raw::error(&error));
+                }
+            }
         }
         pending
     }
@@ -246,15 +283,19 @@ impl Session {
     }
 
     fn look(self: &Arc<Self>, receiving: &mut Receiving<'_>, pending: &Pending) -> Option<Raw> {
+        let until = Instant::now() + LOOK;
         loop {
-            let drained = self.drain(receiving, || pending.has_answer());
+            // Not longer than that, whatever else the worker says meanwhile.
+            let is_late = || Instant::now() >= until;
+            let drained = self.drain(receiving, || pending.has_answer() || is_late());
             if let Some(answer) = pending.try_take() {
                 return Some(answer);
             }
             if let Err(garbage) = &drained {
                 self.give_up(garbage);
             }
-            if drained.is_err() || !receiving.spin(LOOK) {
+            let left = until.saturating_duration_since(Instant::now());
+            if drained.is_err() || left.is_zero() || !receiving.spin(left) {
                 return None;
             }
         }
@@ -276,8 +317,10 @@ impl Session {
         enough: impl Fn() -> bool,
     ) -> Result<(), Garbage> {
         while let Some(frame) = receiving.next()? {
-            self.heard.fetch_add(1, Ordering::Relaxed);
-            self.handle(ToKernel::decode(frame)?)?;
+            let message = ToKernel::decode(frame)?;
+            // A panic would be the host's: it must not unwind into whoever happens to read.
+            let handled = catch_unwind(AssertUnwindSafe(|| self.handle(message)));
+            handled.map_err(|_| Garbage::Host)??;
             if enough() {
                 break;
             }
@@ -288,8 +331,9 @@ impl Session {
     fn handle(self: &Arc<Self>, message: ToKernel<'_>) -> Result<(), Garbage> {
         match message {
             ToKernel::Welcome(_) => return Err(Garbage::Twice),
-            ToKernel::Pong { .. } => {}
+            ToKernel::Pong { .. } => self.heard(),
             ToKernel::Answer { id, answer } => {
+                self.heard();
                 if let Some(pending) = self.forget(id) {
                     pending.answer(Raw::from(&answer));
                 }
@@ -310,7 +354,7 @@ impl Session {
             | ToKernel::TaskEnded { instance, .. }
             | ToKernel::Log { instance, .. } => {
                 if let Some(seat) = self.seat(instance)? {
-                    seat.handle(message);
+                    seat.handle(message)?;
                 }
             }
         }
@@ -360,8 +404,10 @@ impl Session {
         // Before anybody is answered.
         let exit = self.exit.get_or_init(|| exit);
         let error = self.cut_short();
+        let too_late = self.not_there();
         for pending in waiting.into_values() {
-            pending.answer(Raw::error(&error));
+            let was_sent = !pending.is_unsent();
+            pending.answer(Raw::error(if was_sent { &error } else { &too_late }));
         }
         for seat in seats.into_values() {
             seat.end(&error);
@@ -394,16 +440,17 @@ impl Session {
         exit.unwrap_or_else(|| "is ending".to_owned())
     }
 
-    fn unsent(&self, error: &LinkError) -> Error {
+    fn unsent(&self, error: &LinkError) -> Unsent {
         match error {
-            LinkError::Overrun { .. } => Error::new(
-                ErrorKind::Overloaded,
-                format!(
+            LinkError::Overrun { .. } => {
+                let message = format!(
                     "the process of {} does not read what it is told",
                     self.whose()
-                ),
-            ),
-            _ => self.not_there(),
+                );
+                Unsent::Refused(Error::new(ErrorKind::Overloaded, message))
+            }
+            LinkError::TooLong { bytes } => Unsent::Refused(self.too_large(*bytes)),
+            _ => Unsent::Gone,
         }
     }
 

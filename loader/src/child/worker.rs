@@ -10,7 +10,7 @@ use std::{
 };
 
 use octa_plugin_abi as abi;
-use octa_plugin_api::Error;
+use octa_plugin_api::{Error, ErrorKind};
 use octa_wire::{Confinement, ToWorker};
 use parking_lot::{Condvar, Mutex};
 
@@ -34,10 +34,6 @@ use crate::{
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long a killed process may take to be gone.
 const GONE: Duration = Duration::from_secs(5);
-/// Longer than anything that is waited for: who makes an instance gives up by itself, and ends
-/// the process.
-const EVER: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// A process that carries plugins. It ends with the last generation in it, or with its last handle.
 #[derive(Clone)]
 pub struct Worker(Arc<Shared>);
@@ -59,10 +55,13 @@ struct End {
     has_come: Condvar,
 }
 
+/// Who is told of it.
+type Told = Box<dyn FnOnce(&Exit) + Send>;
+
 #[derive(Default)]
 struct EndState {
     exit: Option<Exit>,
-    calls: Vec<Box<dyn FnOnce(&Exit) + Send>>,
+    calls: Vec<Told>,
 }
 
 impl Worker {
@@ -154,9 +153,9 @@ impl Worker {
             log_level: options.log_level as u32,
             config: &options.config,
         });
-        let made = match pending.wait(EVER) {
+        let made = match pending.wait(self.0.start_deadline) {
             Some(answer) => answer.into_result(),
-            None => Err(session.not_there()),
+            None => Err(self.too_slow()),
         };
         if let Err(error) = made {
             session.seat_up(seat.number());
@@ -168,6 +167,12 @@ impl Worker {
             generation: bridge.generation().clone(),
         };
         Ok((proxy::FUNCTIONS, remote.into_pointer()))
+    }
+
+    fn too_slow(&self) -> Error {
+        let limit = self.0.start_deadline;
+        let message = format!("`create` did not return within {limit:?}");
+        Error::new(ErrorKind::Deadline, message)
     }
 
     /// Its number in the system.
@@ -231,7 +236,7 @@ impl Worker {
             generation: number,
         });
         let kept = |why: &str| Unload::Kept(vec![KeptCause::InWorker(why.to_owned())]);
-        match pending.wait(GOODBYE).map(super::pending::Raw::into_result) {
+        match pending.wait(GONE).map(super::pending::Raw::into_result) {
             Some(Ok((1, _))) => {
                 self.let_go();
                 Unload::Unmapped

@@ -9,8 +9,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 /// Somebody who watches sleeps. Read at each entry and hardly ever written, so the line that it
-/// lies in is shared by all processors and fought for by none.
-static SOMEBODY_SLEEPS: AtomicBool = AtomicBool::new(false);
+/// lies in, alone, is shared by all processors and fought for by none.
+static SOMEBODY_SLEEPS: Alone = Alone(AtomicBool::new(false));
+
+#[repr(align(128))]
+struct Alone(AtomicBool);
 
 /// Held by who goes to sleep and by who wakes.
 static DOOR: Mutex<()> = Mutex::new(());
@@ -19,7 +22,7 @@ static BELL: Condvar = Condvar::new();
 /// Wakes who sleeps until somebody enters; after the mark was made.
 #[inline(always)]
 pub(crate) fn knock() {
-    if SOMEBODY_SLEEPS.load(Ordering::Relaxed) {
+    if SOMEBODY_SLEEPS.0.load(Ordering::Relaxed) {
         ring();
     }
 }
@@ -28,7 +31,7 @@ pub(crate) fn knock() {
 #[cold]
 #[inline(never)]
 pub(super) fn ring() {
-    SOMEBODY_SLEEPS.store(false, Ordering::Relaxed);
+    SOMEBODY_SLEEPS.0.store(false, Ordering::Relaxed);
     // Who was about to sleep holds this, or sees afterwards that the bell rang.
     drop(DOOR.lock());
     BELL.notify_all();
@@ -54,11 +57,11 @@ pub(super) fn sleep(how: Sleep, goes_on: impl Fn() -> bool) {
     let time = match how {
         Sleep::For(time) => Some(time),
         Sleep::Lightly(time) => {
-            SOMEBODY_SLEEPS.store(true, Ordering::Relaxed);
+            SOMEBODY_SLEEPS.0.store(true, Ordering::Relaxed);
             Some(time)
         }
         Sleep::Deeply(time) => {
-            let nobody_came = SOMEBODY_SLEEPS.swap(true, Ordering::Relaxed);
+            let nobody_came = SOMEBODY_SLEEPS.0.swap(true, Ordering::Relaxed);
             (!nobody_came).then_some(time)
         }
     };
@@ -78,7 +81,7 @@ mod tests {
     fn a_deep_sleep_ends_when_somebody_knocks() {
         let (tell, told) = mpsc::channel();
         let sleeper = thread::spawn(move || {
-            SOMEBODY_SLEEPS.store(true, Ordering::Relaxed);
+            SOMEBODY_SLEEPS.0.store(true, Ordering::Relaxed);
             let falls_asleep = || {
                 tell.send(()).expect("somebody listens");
                 true

@@ -38,6 +38,11 @@ async fn see(mut host: Host, fixture: &str) -> String {
         if let Some(status) = host.ended() {
             return format!("the kernel's process {}", host::told(status));
         }
+        eprintln!(
+            "{:?} {fixture} {:?}",
+            std::time::UNIX_EPOCH.elapsed().unwrap(),
+            host.octa(&["list"])
+        );
         if host.octa(&["list"]).stderr.contains("did not answer") {
             return "the kernel's process hangs, and answers nobody".to_owned();
         }

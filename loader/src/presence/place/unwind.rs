@@ -193,6 +193,22 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_way_back_is_behind_a_call_of_the_very_function() {
+        let check = |code: [u8; 6], function: isize, expect: bool| {
+            let code = std::hint::black_box(code);
+            let back = code.as_ptr_range().end.addr();
+            let function = back.wrapping_add_signed(function);
+            assert_eq!(calls(back, function), expect, "{code:x?}");
+        };
+        check([0x90, 0xe8, 0, 1, 0, 0], 256, true);
+        check([0x90, 0xe8, 0, 1, 0, 0], 255, false);
+        check([0x90, 0xe9, 0, 1, 0, 0], 256, false);
+        check([0x90, 0xe8, 0xf0, 0xff, 0xff, 0xff], -16, true);
+        assert!(!calls(3, 3));
+    }
+
+    #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_thread_that_waits_is_followed_through_who_called() {
         use std::{hint::black_box, sync::mpsc, thread, thread::yield_now};

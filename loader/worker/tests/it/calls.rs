@@ -1,5 +1,7 @@
 //! Calls and deliveries, however long their code takes.
 
+use std::path::Path;
+
 use octa_wire::{Event, ToWorker};
 use serde_json::{Value, json};
 
@@ -58,7 +60,7 @@ fn errors_come_with_their_hints() {
 #[test]
 fn why_a_library_does_not_open_is_told_in_full() {
     let mut kernel = Kernel::greeted(RING_BYTES);
-    let reply = kernel.open(&inspected(), &"/nowhere/at all.so".into());
+    let reply = kernel.open(&inspected(), Path::new("/nowhere/at all.so"));
     let error = reply.result.expect_err("there is none");
     assert!(
         error.contains("cannot open the library of plugin `octa-worker`: "),

@@ -3,7 +3,7 @@
 use std::{
     env,
     io::Read as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -137,7 +137,7 @@ impl Kernel {
         self.next
     }
 
-    pub(crate) fn open(&mut self, inspection: &Inspection, path: &PathBuf) -> Reply {
+    pub(crate) fn open(&mut self, inspection: &Inspection, path: &Path) -> Reply {
         let id = self.next();
         let manifest = Payload::json(&inspection.manifest).expect("JSON");
         self.capabilities = inspection
