@@ -1,8 +1,7 @@
 //! Calls to a plugin in a process of its own, beside a ping-pong of the same bytes over a socket;
-//! the two processes on processors of their own, as far as there are two.
+//! and what such a process holds of the memory.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitCode, Stdio},
@@ -11,16 +10,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use octa_kernel::{Capability, Kernel, Payload};
-use rustix::{
-    process::Pid,
-    thread::{CpuSet, sched_setaffinity},
-};
+use octa_kernel::{Capability, Payload};
 
 use crate::{
+    footprint::Footprint,
     host::Host,
     measure::{Pace, timed},
-    report::{Goal, Report, Subject},
+    processors::{Pinned, pin_process, pin_workers},
+    report::{Figures, Goal, Report, Subject},
+    table::Unit,
 };
 
 const BYTES: [u8; 64] = [b'x'; 64];
@@ -39,13 +37,23 @@ const COLD: Subject = Subject {
     floor: "blocking ping-pong over a Unix socket, idle before",
     goal: Goal::AtMost(1.2),
 };
+const SHARE: Subject = Subject {
+    what: "resident memory of a process with one plugin, what is shared with others counted in part",
+    floor: "",
+    goal: Goal::Told,
+};
+const PRIVATE: Subject = Subject {
+    what: "resident memory of a process with one plugin, what it shares with nobody",
+    floor: "",
+    goal: Goal::Told,
+};
 
 pub(crate) fn measure(host: &Host, report: &mut Report) -> Result<()> {
     let echo = host.kernel.capability("bench.echo")?;
     let input = Payload::copy_from_slice(&BYTES);
     ensure!(*host.runtime.block_on(echo.call(&input))? == BYTES);
-    let before = rustix::thread::sched_getaffinity(None)?;
-    pin(None, 0)?;
+    weigh(host, report)?;
+    let pinned = Pinned::first()?;
     pin_workers(&host.kernel, 1)?;
     let mut pong = Pong::start()?;
     let call = |capability: &Capability| {
@@ -68,7 +76,21 @@ pub(crate) fn measure(host: &Host, report: &mut Report) -> Result<()> {
         &mut |count| idle_before(count, || pong.turn()),
         &mut |count| idle_before(count, || call(&echo)),
     );
-    sched_setaffinity(None, &before)?;
+    drop(pinned);
+    Ok(())
+}
+
+/// What the plugin's process holds.
+fn weigh(host: &Host, report: &mut Report) -> Result<()> {
+    let process = host.kernel.plugins().into_iter().find_map(|it| it.process);
+    let process = process.context("the plugin runs in the kernel's process")?;
+    let footprint = Footprint::of(&process.id.to_string())?;
+    for (subject, amount) in [
+        (SHARE, footprint.share),
+        (PRIVATE, footprint.private),
+    ] {
+        report.enter(subject, Figures::amount(Unit::Bytes, amount));
+    }
     Ok(())
 }
 
@@ -87,26 +109,6 @@ fn idle_before(count: u64, mut work: impl FnMut()) -> Duration {
     (0..count).map(once).sum()
 }
 
-/// Keeps a thread to one processor, if there is such.
-fn pin(thread: Option<Pid>, processor: usize) -> Result<()> {
-    let there = thread::available_parallelism()?.get();
-    let mut only = CpuSet::new();
-    only.set(processor % there);
-    sched_setaffinity(thread, &only).context("cannot keep a thread to one processor")
-}
-
-fn pin_workers(kernel: &Kernel, processor: usize) -> Result<()> {
-    for plugin in kernel.plugins() {
-        let process = plugin.process.context("the plugin runs in the kernel's process")?;
-        for task in fs::read_dir(format!("/proc/{}/task", process.id))? {
-            let name = task?.file_name();
-            let id = name.to_str().and_then(|name| name.parse().ok());
-            pin(id.and_then(Pid::from_raw), processor)?;
-        }
-    }
-    Ok(())
-}
-
 /// A process that gives back what it is sent.
 struct Pong {
     child: Child,
@@ -121,7 +123,7 @@ impl Pong {
         let child = command.spawn()?;
         let mut this = Self { child, socket };
         this.turn();
-        pin(Pid::from_raw(this.child.id().cast_signed()), 1)?;
+        pin_process(this.child.id(), 1)?;
         Ok(this)
     }
 

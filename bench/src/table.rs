@@ -24,6 +24,9 @@ impl fmt::Display for Amount {
             Self(nanos, Unit::Nanoseconds) if nanos < 1e3 => write!(f, "{nanos:.1} ns"),
             Self(nanos, Unit::Nanoseconds) if nanos < 1e6 => write!(f, "{:.2} µs", nanos / 1e3),
             Self(nanos, Unit::Nanoseconds) => write!(f, "{:.2} ms", nanos / 1e6),
+            Self(bytes, Unit::Bytes) if bytes.abs() < f64::from(1 << 20) => {
+                write!(f, "{:.1} KiB", bytes / 1024.0)
+            }
             Self(bytes, Unit::Bytes) => write!(f, "{:.2} MiB", bytes / f64::from(1 << 20)),
             Self(pieces, Unit::Pieces) => write!(f, "{pieces}"),
         }

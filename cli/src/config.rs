@@ -196,8 +196,8 @@ mod tests {
         check(
             b"[kernel]\ncall_dedline = \"1s\"\n",
             "error: octa.toml:2:1: `kernel.call_dedline` is an unknown key, expected \
-             `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, `removed` \
-             or `kept_generations`\n\
+             `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, `removed`, \
+             `kept_generations`, `stuck_after`, `worker` or `vet`\n\
              hint: did you mean `call_deadline`?",
         );
     }

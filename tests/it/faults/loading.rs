@@ -5,7 +5,7 @@ use super::{
     host::{self, Host, pause},
     table::{self, Column},
 };
-use crate::home::{Home, run, until};
+use crate::home::{Home, NEIGHBOUR, read, run, until};
 
 /// What is done, and the plugin that does it.
 const FAULTS: [(&str, &str); 4] = [
@@ -14,6 +14,9 @@ const FAULTS: [(&str, &str); 4] = [
     ("`exit(0)` in a constructor", "exits-on-load"),
     ("`abort()` in `start`", "aborts-in-start"),
 ];
+
+/// What the one that hangs says before.
+const HANGS: &str = "hangs on load";
 
 /// Checks what is seen of all of them in a place.
 #[track_caller]
@@ -32,19 +35,21 @@ fn check(place: &str, column: Column) {
     table::check(column, &cells);
 }
 
+/// How often is looked whether anything happens still, in a process that seems to hang.
+const LOOKS: usize = 20;
+
 /// What is seen of a plugin that cannot be started.
 async fn see(mut host: Host, fixture: &str) -> String {
+    let mut looks = 0;
     loop {
         if let Some(status) = host.ended() {
             return format!("the kernel's process {}", host::told(status));
         }
-        eprintln!(
-            "{:?} {fixture} {:?}",
-            std::time::UNIX_EPOCH.elapsed().unwrap(),
-            host.octa(&["list"])
-        );
-        if host.octa(&["list"]).stderr.contains("did not answer") {
-            return "the kernel's process hangs, and answers nobody".to_owned();
+        if hangs(&host) {
+            looks += 1;
+        }
+        if looks == LOOKS || host.octa(&["list"]).stderr.contains("did not answer") {
+            return "the kernel's process hangs: no plugin is started any more".to_owned();
         }
         let plugin = host.plugin(fixture).unwrap_or_default();
         let state = plugin["state"].as_str().unwrap_or_default();
@@ -63,6 +68,18 @@ async fn see(mut host: Host, fixture: &str) -> String {
         }
         pause().await;
     }
+}
+
+/// Whether a constructor that never returns is under way in the kernel's process, and nothing has
+/// come of it.
+fn hangs(host: &Host) -> bool {
+    let told = read(&host.root().join("stderr"));
+    String::from_utf8_lossy(&told)
+        .lines()
+        .any(|line| line == HANGS)
+        && host
+            .plugin(NEIGHBOUR)
+            .is_none_or(|plugin| plugin["state"] == "discovered")
 }
 
 #[test]

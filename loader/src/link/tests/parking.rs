@@ -153,6 +153,19 @@ fn a_sender_is_woken_for_the_room_of_one_frame() {
 }
 
 #[test]
+fn a_sender_is_woken_while_much_is_still_to_be_received() {
+    let (kernel, worker) = ends(RING);
+    while kernel.outbox.lock().queued() == 0 {
+        kernel.send(&frame(100, 1)).unwrap();
+    }
+    let mut holding = worker.receive();
+    for _ in 0..RING / 4 / 104 + 1 {
+        assert_eq!(holding.next(), Ok(Some(&frame(100, 1)[4..])));
+    }
+    assert_eq!(kernel.park(Some(LONG)), Ok(Parked::Woken));
+}
+
+#[test]
 fn a_sender_is_woken_by_a_holder_that_spins() {
     let (kernel, worker) = ends(RING);
     let large = frame(1000 * RING, 1);
