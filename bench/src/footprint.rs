@@ -41,7 +41,7 @@ pub(crate) fn resident_beside(is_of: impl Fn(&str) -> bool) -> Result<f64> {
     let mut counts = true;
     let mut sum = 0.0;
     for line in maps.lines() {
-        if line.starts_with(|first: char| first.is_ascii_hexdigit() && !first.is_uppercase()) {
+        if !line.starts_with(|first: char| first.is_ascii_uppercase()) {
             counts = !is_of(line);
         } else if counts {
             sum += bytes(line, "Rss:").unwrap_or(0.0);

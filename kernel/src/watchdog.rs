@@ -8,7 +8,7 @@ mod told;
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -49,6 +49,8 @@ struct Known {
     number: u64,
     /// There as long as anything of it runs.
     generation: Weak<Generation>,
+    /// Its plugin was given up for it, which is to be said once.
+    is_given_up: bool,
 }
 
 impl Watchdog {
@@ -57,6 +59,7 @@ impl Watchdog {
         let known = Known {
             number,
             generation: Arc::downgrade(generation),
+            is_given_up: false,
         };
         let mut generations = self.0.generations.lock();
         generations.retain(|_, known| known.generation.strong_count() > 0);
@@ -137,11 +140,18 @@ impl Watchdog {
         };
         told.age = blocked.age;
         let limit = core.config.load().kernel.stuck_after;
-        if blocked.age >= limit && told.is_to_give_up() {
+        if blocked.age >= limit && told.is_at_fault() && self.give_up(blocked.who.generation) {
             let name = generation.manifest().name.clone();
             let broke = Event::Broke(name, number, Breakdown::Stuck(told.stuck(limit)));
             drop(core.events.send(broke));
         }
+    }
+
+    /// Notes that a plugin is given up; false if it was before.
+    fn give_up(&self, generation: u32) -> bool {
+        let mut generations = self.0.generations.lock();
+        let known = generations.get_mut(&generation);
+        known.is_some_and(|known| !mem::replace(&mut known.is_given_up, true))
     }
 
     /// Who called what does not return, as far as this kernel knows them.

@@ -24,8 +24,6 @@ pub(super) struct Told {
     pub(super) age: Duration,
     /// It is the host that it waits for.
     is_in_host: bool,
-    /// Its plugin was given up for it.
-    is_given_up: bool,
 }
 
 impl Told {
@@ -57,14 +55,12 @@ impl Told {
             },
             age: blocked.age,
             is_in_host: blocked.is_in_host,
-            is_given_up: false,
         }
     }
 
-    /// Whether its plugin is to be given up for it; once.
-    pub(super) fn is_to_give_up(&mut self) -> bool {
-        let is_at_fault = !self.status.may_block && !self.is_in_host;
-        is_at_fault && !std::mem::replace(&mut self.is_given_up, true)
+    /// Whether its plugin is to be given up for it, if it lasts.
+    pub(super) fn is_at_fault(&self) -> bool {
+        !self.status.may_block && !self.is_in_host
     }
 
     /// Why it is.

@@ -5,6 +5,8 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -46,7 +48,7 @@ pub(crate) const INSTANCE: u32 = 9;
 pub(crate) struct Kernel {
     link: Link,
     child: Child,
-    stderr: ChildStderr,
+    stderr: Option<ChildStderr>,
     /// What was heard and not asked for yet.
     heard: Vec<Heard>,
     next: u64,
@@ -66,7 +68,7 @@ impl Kernel {
             .stderr(Stdio::piped())
             .spawn()
             .expect("a process");
-        let stderr = child.stderr.take().expect("a pipe");
+        let stderr = child.stderr.take();
         Self {
             link,
             child,
@@ -287,8 +289,17 @@ impl Kernel {
 
     /// Awaits the end of the process; answers its status and what it wrote.
     pub(crate) fn end(&mut self) -> (ExitStatus, String) {
-        let mut lines = String::new();
-        self.stderr.read_to_string(&mut lines).expect("text");
+        let mut stderr = self.stderr.take().expect("it ends once");
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = String::new();
+            stderr.read_to_string(&mut lines).expect("text");
+            tell.send(lines)
+        });
+        let lines = told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            drop(self.child.kill());
+            "it did not end".to_owned()
+        });
         (self.child.wait().expect("its status"), lines)
     }
 

@@ -115,9 +115,12 @@ fn what_is_not_there_ends_it() {
         "the kernel speaks of instance 4, which is not there",
     );
     unknown(
-        ToWorker::Close {
+        ToWorker::Create {
             id: 1,
+            instance: 4,
             generation: 8,
+            log_level: 0,
+            config: b"{}",
         },
         "the kernel speaks of library 8, which is not there",
     );
@@ -136,6 +139,9 @@ fn what_has_just_ended_is_no_news() {
     kernel.say(&ToWorker::StartTask { instance, task });
     kernel.say(&ToWorker::CancelTask { instance, task });
     kernel.reply(77);
+    let generation = 77;
+    kernel.say(&ToWorker::Close { id, generation });
+    assert_eq!(kernel.answer(id).number, 1);
     kernel.catch_up();
 }
 
