@@ -85,10 +85,7 @@ fn weigh(host: &Host, report: &mut Report) -> Result<()> {
     let process = host.kernel.plugins().into_iter().find_map(|it| it.process);
     let process = process.context("the plugin runs in the kernel's process")?;
     let footprint = Footprint::of(&process.id.to_string())?;
-    for (subject, amount) in [
-        (SHARE, footprint.share),
-        (PRIVATE, footprint.private),
-    ] {
+    for (subject, amount) in [(SHARE, footprint.share), (PRIVATE, footprint.private)] {
         report.enter(subject, Figures::amount(Unit::Bytes, amount));
     }
     Ok(())
@@ -130,7 +127,9 @@ impl Pong {
     fn turn(&mut self) {
         let mut back = BYTES;
         let turned = self.socket.write_all(&BYTES);
-        turned.and_then(|()| self.socket.read_exact(&mut back)).expect("the other end is there");
+        turned
+            .and_then(|()| self.socket.read_exact(&mut back))
+            .expect("the other end is there");
     }
 }
 
@@ -152,6 +151,10 @@ pub(crate) fn pong() -> Option<ExitCode> {
         return Some(ExitCode::FAILURE);
     };
     let mut bytes = BYTES;
-    while socket.read_exact(&mut bytes).and_then(|()| socket.write_all(&bytes)).is_ok() {}
+    while socket
+        .read_exact(&mut bytes)
+        .and_then(|()| socket.write_all(&bytes))
+        .is_ok()
+    {}
     Some(ExitCode::SUCCESS)
 }

@@ -13,6 +13,9 @@ use octa_kernel::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// What the plugin calls itself.
+pub(crate) const NAME: &str = "bench";
+
 /// A kernel that runs the plugin.
 pub(crate) struct Host {
     pub(crate) kernel: Kernel,
@@ -23,6 +26,10 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn start(plugin: &Path, placement: Placement) -> Result<Self> {
+        Self::start_with(plugin, placed(placement))
+    }
+
+    pub(crate) fn start_with(plugin: &Path, config: Config) -> Result<Self> {
         let directory = TempDir::with_prefix("octa-bench-")?;
         let plugins = directory.path().join("plugins");
         fs::create_dir(&plugins)?;
@@ -31,7 +38,7 @@ impl Host {
             .plugins(plugins)
             .data(directory.path().join("data"))
             .storage(Memory::new())
-            .config(placed(placement))
+            .config(config)
             .worker(std::env::current_exe()?)
             .build()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
@@ -50,9 +57,9 @@ impl Host {
 }
 
 /// Everything as by default, but where the plugin lives.
-fn placed(placement: Placement) -> Config {
+pub(crate) fn placed(placement: Placement) -> Config {
     let mut config = Config::default();
-    let plugin = config.plugins.entry("bench".to_owned());
+    let plugin = config.plugins.entry(NAME.to_owned());
     plugin.or_default().containment.placement = placement;
     config
 }

@@ -5,27 +5,35 @@
 
 mod apart;
 mod calls;
+mod crowd;
 mod events;
 mod files;
+mod recovery;
 mod reload;
 
 mod peers;
+mod rivals;
 
 mod footprint;
 mod host;
 mod measure;
+mod processors;
 mod report;
 mod table;
 
-use std::{io::stdout, path::PathBuf, process::ExitCode};
+use std::{
+    io::{Write as _, stdout},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use octa_bench_floor::Floor;
+use octa_kernel::config::Placement;
 use octa_loader::{FileRules, inspect};
 
 use host::Host;
-use octa_kernel::config::Placement;
 use measure::Pace;
 use peers::Peer;
 use report::Report;
@@ -48,10 +56,7 @@ enum Beside {
     /// Beside the floor of each thing it does.
     Floors(Floors),
     /// Beside what others make for the same purpose.
-    Peers {
-        /// `NAME=PROGRAM=LIBRARY`.
-        peers: Vec<Peer>,
-    },
+    Peers(Peers),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +74,21 @@ struct Floors {
     only: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct Peers {
+    /// The compiled plugin of the benchmark.
+    #[arg(long)]
+    plugin: PathBuf,
+    /// A program that calls with gRPC.
+    #[arg(long)]
+    grpc: Option<PathBuf>,
+    /// A program that calls with Extism.
+    #[arg(long)]
+    extism: Option<PathBuf>,
+    /// Programs that reload: `NAME=PROGRAM=LIBRARY`.
+    reloads: Vec<Peer>,
+}
+
 fn main() -> Result<ExitCode> {
     if let Some(code) = octa_worker::entry().or_else(apart::pong) {
         return Ok(code);
@@ -79,32 +99,54 @@ fn main() -> Result<ExitCode> {
 fn run() -> Result<()> {
     let options = Options::parse();
     let out = &mut stdout().lock();
+    let pace = if options.quick {
+        Pace::quick()
+    } else {
+        Pace::thorough()
+    };
     match options.beside {
-        Beside::Floors(floors) => {
-            let pace = if options.quick {
-                Pace::quick()
-            } else {
-                Pace::thorough()
-            };
-            measure(floors, pace)?.print(out, options.markdown)?;
-            Ok(())
+        Beside::Floors(floors) => measure(floors, pace)?.print(out, options.markdown)?,
+        Beside::Peers(peers) => {
+            peers::compare(&peers.reloads, options.quick, options.markdown, out)?;
+            writeln!(out)?;
+            rival(&peers, pace)?.print(out, options.markdown)?;
         }
-        Beside::Peers { peers } => peers::compare(&peers, options.quick, options.markdown, out),
     }
+    Ok(())
+}
+
+/// Measures calls beside those of others. One that does not work is left out.
+fn rival(peers: &Peers, pace: Pace) -> Result<Report> {
+    let looked = inspect(&peers.plugin, FileRules::default())?;
+    let mut report = Report::new(pace, None, "peer", &looked.manifest.compiler);
+    for (program, measure) in [
+        (&peers.grpc, rivals::beside_grpc as rivals::Measure),
+        (&peers.extism, rivals::beside_extism),
+    ] {
+        if let Some(program) = program
+            && let Err(error) = measure(program, &peers.plugin, &mut report)
+        {
+            eprintln!("warning: `{}` is left out: {error:#}", program.display());
+        }
+    }
+    Ok(report)
 }
 
 fn measure(options: Floors, pace: Pace) -> Result<Report> {
+    let looked = inspect(&options.plugin, FileRules::default())?;
+    let mut report = Report::new(pace, options.only, "floor", &looked.manifest.compiler);
+    crowd::weigh(&options.marker, &mut report)?;
     let floor = Floor::open(&options.floor)
         .with_context(|| format!("cannot open `{}`", options.floor.display()))?;
     let host = Host::start(&options.plugin, Placement::InProcess)?;
-    let looked = inspect(&options.plugin, FileRules::default())?;
-    let mut report = Report::new(pace, options.only, &looked.manifest.compiler);
     calls::measure(&host, &floor, &mut report)?;
     events::measure(&host, &mut report)?;
     host.stop();
     let host = Host::start(&options.plugin, Placement::Process)?;
     apart::measure(&host, &mut report)?;
     host.stop();
+    recovery::measure(&options.plugin, &mut report)?;
+    crowd::measure(&options.marker, &mut report)?;
     files::measure(&options.plugin, &mut report)?;
     reload::measure(&options.marker, &mut report)?;
     Ok(report)

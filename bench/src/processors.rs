@@ -57,7 +57,10 @@ pub(crate) fn children(process: u32) -> Result<Vec<u32>> {
     for thread in threads(process)? {
         let path = format!("/proc/{process}/task/{thread}/children");
         let told = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
-        children.extend(told.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+        children.extend(
+            told.split_whitespace()
+                .filter_map(|id| id.parse::<u32>().ok()),
+        );
     }
     Ok(children)
 }

@@ -48,7 +48,7 @@ const REPLY: Subject = Subject {
 };
 const UNLOAD: Subject = Subject {
     what: "unload after a reload, from the switch until the old code is unmapped",
-    floor: "nothing",
+    floor: "",
     goal: Goal::Told,
 };
 const MAPPINGS: Subject = Subject {

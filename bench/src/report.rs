@@ -17,6 +17,8 @@ pub(crate) enum Goal {
     AtMost(f64),
     /// Ours does at least so many times as much as the floor in the same time.
     AtLeast(f64),
+    /// Ours is at most this much, whatever stands beside it.
+    Within(f64),
     /// It is to be known, and no more.
     Told,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Figures {
 pub(crate) struct Report {
     pace: Pace,
     only: Option<String>,
+    /// What stands beside ours.
+    beside: &'static str,
     machine: String,
     /// How many rows were measured while other programs ran.
     disturbed: usize,
@@ -46,7 +50,7 @@ pub(crate) struct Report {
 pub(crate) struct Subject {
     /// What ours does.
     pub(crate) what: &'static str,
-    /// What stands beside it.
+    /// What stands beside it; nothing where the figure is no ratio.
     pub(crate) floor: &'static str,
     /// What is meant to be reached.
     pub(crate) goal: Goal,
@@ -67,10 +71,16 @@ impl Figures {
     /// Times that nothing stands beside.
     pub(crate) fn alone(times: impl Iterator<Item = Duration>) -> Self {
         let pair = Pair::of(times.map(|time| (time, time)));
+        Self::amount(Unit::Nanoseconds, pair.ours)
+    }
+
+    /// An amount that nothing stands beside.
+    pub(crate) fn amount(unit: Unit, ours: f64) -> Self {
         Self {
+            unit,
             floor: None,
+            ours,
             ratio: None,
-            ..pair.into()
         }
     }
 
@@ -97,11 +107,18 @@ impl From<Pair> for Figures {
 }
 
 impl Report {
-    /// Rows whose name contains `only`, of code that `compiler` made.
-    pub(crate) fn new(pace: Pace, only: Option<String>, compiler: &str) -> Self {
+    /// Rows whose name contains `only`, of code that `compiler` made; `beside` is what stands
+    /// beside it in each.
+    pub(crate) fn new(
+        pace: Pace,
+        only: Option<String>,
+        beside: &'static str,
+        compiler: &str,
+    ) -> Self {
         Self {
             pace,
             only,
+            beside,
             machine: table::machine(compiler),
             disturbed: 0,
             rows: Vec::new(),
@@ -149,22 +166,30 @@ impl Report {
 
     /// Prints what was measured.
     pub(crate) fn print(&self, out: &mut dyn Write, markdown: bool) -> io::Result<()> {
+        let beside = format!("{} beside it", self.beside);
         let titles = [
             "what",
-            "floor beside it",
-            "floor",
+            &beside,
+            self.beside,
             "ours",
             "ratio",
             "reach",
             "met",
         ];
-        let mut lines = vec![titles.map(str::to_owned).to_vec()];
-        lines.extend(self.rows.iter().map(|row| row.cells().to_vec()));
-        table::print(out, &lines, markdown)?;
+        let (ratios, amounts): (Vec<_>, Vec<_>) = self
+            .rows
+            .iter()
+            .partition(|row| row.figures.ratio.is_some());
+        table_of(out, markdown, titles, ratios, Row::cells)?;
+        let titles = ["what", "ours", "reach", "met"];
+        table_of(out, markdown, titles, amounts, |row| {
+            let [what, _, _, ours, _, reach, is_met] = row.cells();
+            [what, ours, reach, is_met]
+        })?;
         let machine = &self.machine;
         writeln!(
             out,
-            "\nMedians, and in brackets the quartiles of the ratio. {machine}."
+            "Medians, and in brackets the quartiles of the ratio. {machine}."
         )?;
         match self.disturbed {
             0 => Ok(()),
@@ -193,6 +218,7 @@ impl Row {
                     ratio.map(|[_, median, _]| median >= least),
                 )
             }
+            Goal::Within(most) => (format!("≤ {}", Amount(most, unit)), Some(ours <= most)),
             Goal::Told => (String::new(), None),
         };
         let amount = |amount: f64| Amount(amount, unit).to_string();
@@ -208,6 +234,23 @@ impl Row {
                 .to_owned(),
         ]
     }
+}
+
+/// Prints rows, if there are any, and a line after them.
+fn table_of<const COLUMNS: usize>(
+    out: &mut dyn Write,
+    markdown: bool,
+    titles: [&str; COLUMNS],
+    rows: Vec<&Row>,
+    cells: impl Fn(&Row) -> [String; COLUMNS],
+) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut lines = vec![titles.map(str::to_owned).to_vec()];
+    lines.extend(rows.into_iter().map(|row| cells(row).to_vec()));
+    table::print(out, &lines, markdown)?;
+    writeln!(out)
 }
 
 fn shown([low, median, high]: [f64; 3]) -> String {

@@ -32,6 +32,9 @@ const EXTISM: Subject = Subject {
     goal: Goal::AtMost(0.0125),
 };
 
+/// Enters a row with a program of others beside the benchmark's plugin.
+pub(crate) type Measure = fn(&Path, &Path, &mut Report) -> Result<()>;
+
 /// Measures calls to the benchmark's plugin beside unary gRPC between two processes.
 pub(crate) fn beside_grpc(program: &Path, plugin: &Path, report: &mut Report) -> Result<()> {
     let host = Host::start(plugin, Placement::Process)?;
@@ -117,9 +120,8 @@ impl Rival {
         let mut line = String::new();
         self.told.read_line(&mut line)?;
         let nanos = line.trim().parse();
-        Ok(Duration::from_nanos(
-            nanos.with_context(|| format!("it tells `{line}`, expected nanoseconds"))?,
-        ))
+        let nanos = nanos.with_context(|| format!("found `{line}`, expected nanoseconds"))?;
+        Ok(Duration::from_nanos(nanos))
     }
 
     /// Lets it end by itself.

@@ -12,5 +12,5 @@ mod script;
 pub use child::{Child, Ended};
 pub use counters::share as share_counters;
 pub use messages::{Numbers, to_kernel, to_worker};
-pub use peer::Peer;
+pub use peer::{Peer, Scribbler};
 pub use script::Script;

@@ -1,4 +1,4 @@
-//! The other end of a connection, in hands that keep to nothing.
+//! The other end of a connection, and the memory between the two, in hands that keep to nothing.
 
 use std::{
     fs::File,
@@ -23,8 +23,12 @@ pub struct Peer {
     /// What does it as it is meant to be done.
     pub link: Link,
     socket: UnixStream,
-    memory: Option<File>,
+    memory: Option<Scribbler>,
 }
+
+/// Writes into the memory of the rings, past the link.
+#[derive(Debug)]
+pub struct Scribbler(File);
 
 impl Peer {
     /// Takes the end of a worker over.
@@ -34,10 +38,9 @@ impl Peer {
     /// The system refuses it.
     pub fn new(end: ChildEnd) -> io::Result<Self> {
         let ChildEnd { socket, memory } = end;
-        let again = |fd: &OwnedFd| fd.try_clone();
         Ok(Self {
-            socket: again(&socket)?.into(),
-            memory: memory.as_ref().map(again).transpose()?.map(File::from),
+            socket: socket.try_clone()?.into(),
+            memory: memory.as_ref().map(Scribbler::new).transpose()?,
             link: Link::inherited(socket, memory)?,
         })
     }
@@ -48,11 +51,34 @@ impl Peer {
         let _ = (&self.socket).write(bytes);
     }
 
-    /// Writes something into the memory, past the link: a word of a ring, or anywhere.
+    /// Writes something into the memory, if there is one.
     pub fn scribble(&self, script: &mut Script<'_>) {
-        let Some(memory) = &self.memory else {
-            return;
-        };
+        if let Some(memory) = &self.memory {
+            memory.scribble(script);
+        }
+    }
+
+    /// Closes the connection, past the link.
+    pub fn close(&self, script: &mut Script<'_>) {
+        let how = [Shutdown::Read, Shutdown::Write, Shutdown::Both];
+        // It may be closed.
+        let _ = self.socket.shutdown(how[usize::from(script.below(3))]);
+    }
+}
+
+impl Scribbler {
+    /// Writes into this.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it.
+    pub fn new(memory: &OwnedFd) -> io::Result<Self> {
+        memory.try_clone().map(File::from).map(Self)
+    }
+
+    /// Writes something: into a word of a ring, or anywhere.
+    pub fn scribble(&self, script: &mut Script<'_>) {
+        let Self(memory) = self;
         let place = script.byte();
         let (ring, word) = (u64::from(place & 1), u64::from(place >> 1 & 3));
         // Also beyond its end: it is sealed.
@@ -67,12 +93,5 @@ impl Peer {
             }
             24.. => memory.write_all_at(script.bytes(), DATA + u64::from(script.short())),
         };
-    }
-
-    /// Closes the connection, past the link.
-    pub fn close(&self, script: &mut Script<'_>) {
-        let how = [Shutdown::Read, Shutdown::Write, Shutdown::Both];
-        // It may be closed.
-        let _ = self.socket.shutdown(how[usize::from(script.below(3))]);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use octa_fuzz::{Child, Ended, Numbers, Script, share_counters, to_worker};
+use octa_fuzz::{Child, Ended, Numbers, Scribbler, Script, share_counters, to_worker};
 use octa_loader::{ChildEnd, FileRules, Limits, Link, LinkError, Parked, Sandbox, inspect};
 use octa_wire::{
     Answer, Envelope, Hello, NO_DEADLINE, PROTOCOL, ProtocolVersion, ToKernel, ToWorker, Welcome,
@@ -79,6 +79,9 @@ struct Scene {
     is_over: bool,
     /// What it asks for is given at once.
     is_kind: bool,
+    memory: Option<Scribbler>,
+    /// What the worker wrote may be what the kernel wrote over it; and it may not be woken.
+    is_scribbled: bool,
 }
 
 impl Scene {
@@ -165,25 +168,33 @@ impl Scene {
     }
 
     fn await_answer(&mut self, expected: u64) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience();
         while !self.is_over && Instant::now() < until {
-            if self.listen(Duration::from_millis(100), Some(expected)) {
+            if self.listen(MOMENT, Some(expected)) {
                 return;
             }
         }
-        assert!(self.is_over, "a worker answers");
+        assert!(self.is_over || self.is_scribbled, "a worker answers");
     }
 
     fn step(&mut self, step: u8, script: &mut Script<'_>) {
         let numbers = plugin().numbers;
         match step % 16 {
-            0..=5 => self.say(&to_worker(script, numbers)),
+            0..=4 => self.say(&to_worker(script, numbers)),
+            5 => self.scribble(script),
             6..=9 => self.call(script),
             10 | 11 => drop(self.listen(MOMENT, None)),
             12 => self.is_kind = script.flag(),
             13 => self.say_wrongly(script),
             14 => self.ping(),
             _ => self.move_in(script),
+        }
+    }
+
+    fn scribble(&mut self, script: &mut Script<'_>) {
+        if let Some(memory) = &self.memory {
+            self.is_scribbled = true;
+            memory.scribble(script);
         }
     }
 
@@ -220,10 +231,21 @@ impl Scene {
     fn ping(&mut self) {
         let number = u64::MAX - self.next();
         self.say(&ToWorker::Ping { number });
-        let (pongs, until) = (self.pongs, Instant::now() + PATIENCE);
+        let (pongs, until) = (self.pongs, Instant::now() + self.patience());
         while !self.is_over && self.pongs == pongs {
-            assert!(Instant::now() < until, "a worker always answers a ping");
+            if Instant::now() >= until {
+                assert!(self.is_scribbled, "a worker always answers a ping");
+                return;
+            }
             self.listen(MOMENT, None);
+        }
+    }
+
+    /// How long it may take to answer.
+    fn patience(&self) -> Duration {
+        match self.is_scribbled {
+            true => 4 * MOMENT,
+            false => PATIENCE,
         }
     }
 
@@ -235,7 +257,11 @@ impl Scene {
         loop {
             match receiving.next() {
                 Ok(Some(frame)) => {
-                    let said = ToKernel::decode(frame).expect("the worker keeps to the protocol");
+                    let Ok(said) = ToKernel::decode(frame) else {
+                        assert!(self.is_scribbled, "the worker keeps to the protocol");
+                        self.is_over = true;
+                        break;
+                    };
                     is_answered |= is_answer(&said, expected);
                     self.pongs += u64::from(matches!(said, ToKernel::Pong { .. }));
                     if self.is_kind {
@@ -247,7 +273,14 @@ impl Scene {
                     self.is_over = true;
                     break;
                 }
-                Err(error) => panic!("the worker keeps to the protocol: {error}"),
+                Err(error) => {
+                    assert!(
+                        self.is_scribbled,
+                        "the worker keeps to the protocol: {error}"
+                    );
+                    self.is_over = true;
+                    break;
+                }
             }
         }
         drop(receiving);
@@ -256,11 +289,12 @@ impl Scene {
             let _ = self.link.send(&frame);
         }
         if !is_answered && !self.is_over {
-            let parked = self
-                .link
-                .park(Some(moment))
-                .expect("the worker keeps to the protocol");
-            self.is_over = parked == Parked::Closed;
+            let parked = self.link.park(Some(moment));
+            assert!(
+                parked.is_ok() || self.is_scribbled,
+                "the worker keeps to the protocol"
+            );
+            self.is_over = !matches!(parked, Ok(Parked::Woken | Parked::TimedOut));
         }
         is_answered
     }
@@ -321,6 +355,7 @@ fn run(input: &[u8]) {
     let ring_bytes = RING_BYTES[usize::from(script.below(3))];
     let (link, end) = Link::pair(ring_bytes).expect("the system gives a pair of ends");
     let ChildEnd { socket, memory } = end;
+    let scribbler = memory.as_ref().map(Scribbler::new);
     let memory = memory.unwrap_or_else(|| File::open("/dev/null").expect("it is there").into());
     let mut child = Child::fork(socket.as_fd(), memory.as_fd(), octa_worker::serve)
         .expect("the system gives a process");
@@ -331,6 +366,8 @@ fn run(input: &[u8]) {
         pongs: 0,
         is_over: false,
         is_kind: true,
+        memory: scribbler.transpose().expect("the memory is there"),
+        is_scribbled: false,
     };
     if scene.greet(&hello(&mut script, ring_bytes)) {
         scene.move_in(&mut script);

@@ -55,6 +55,11 @@ const NEWER: &[Edit] = &[
         "        log,\n    });",
         "        log,\n        newer: { extern \"C\" fn newer() -> u32 { 11 } newer },\n    });",
     ),
+    (
+        "loader/src/child/proxy.rs",
+        "        control,\n    });",
+        "        control,\n        newer: { extern \"C\" fn newer() -> u32 { 11 } newer },\n    });",
+    ),
 ];
 
 /// Says that it is ABI 1.0, and has one more field in a data type, which must never be.

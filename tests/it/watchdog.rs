@@ -55,6 +55,22 @@ impl Waiter {
         fs::write(&self.pipe, "").expect("somebody reads");
     }
 
+    /// Lets go of all that wait: one that writes lets those go that read at that moment.
+    async fn release_all(&self) {
+        until(|| {
+            let left = !self.status().is_empty();
+            if left {
+                let pipe = fs::OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(&self.pipe);
+                drop(pipe.expect("the pipe"));
+            }
+            !left
+        })
+        .await;
+    }
+
     fn status(&self) -> Vec<BlockedStatus> {
         self.running.plugin(self.name).blocked
     }
@@ -315,6 +331,25 @@ fn a_plugin_that_never_returns_is_given_up_and_its_generation_kept() {
     });
 }
 
+#[test]
+fn all_that_never_return_are_one_fault() {
+    run(async {
+        let waiter = Waiter::new("waits-manyone", SHORT).await;
+        let mut given_up = waiter.running.subscribe("kernel.plugin.quarantined").await;
+        for _ in 0..3 {
+            let begun = waiter.running.call("waits-manyone.begin", waiter.pipe());
+            assert_eq!(begun.await, Ok(json!(null)));
+        }
+        assert_eq!(next(&mut given_up).await["plugin"], waiter.name);
+        until(|| waiter.status().len() == 3).await;
+        waiter.release_all().await;
+        let plugin = waiter.running.plugin(waiter.name);
+        assert_eq!((plugin.state, plugin.faults.len()), (State::Quarantined, 1));
+        assert!(given_up.try_recv().is_none());
+        waiter.running.end().await;
+    });
+}
+
 /// More than the kernel has threads for anything.
 const MANY: usize = 8;
 
@@ -349,19 +384,7 @@ fn as_many_as_the_kernel_has_threads_hold_up_nobody() {
             .await
             .expect("it is started");
         waiter.running.check_neighbour().await;
-        // One that writes lets all go that read at that moment.
-        until(|| {
-            let left = waiter.status().len();
-            if left > 0 {
-                let pipe = fs::OpenOptions::new()
-                    .write(true)
-                    .read(true)
-                    .open(&waiter.pipe);
-                drop(pipe.expect("the pipe"));
-            }
-            left == 0
-        })
-        .await;
+        waiter.release_all().await;
         for call in calls {
             assert_eq!(call.join().expect("it returns"), json!(null));
         }

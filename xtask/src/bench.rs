@@ -7,14 +7,16 @@ use std::io::BufReader;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::camino::Utf8PathBuf;
 use cargo_metadata::{Artifact, Message};
 use clap::Args;
 
 use crate::workspace::{Workspace, succeed};
 
-/// What is compared with, by the name of its folder in `bench/peers/`.
-const PEERS: [&str; 2] = ["hot-lib-reloader", "relib"];
+/// Whose reloads are compared with, by the name of its folder in `bench/peers/`.
+const RELOADS: [&str; 2] = ["hot-lib-reloader", "relib"];
+/// Whose calls are.
+const CALLS: [&str; 2] = ["grpc", "extism"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -24,7 +26,8 @@ pub(crate) struct Options {
     /// Prints the table that stands in the README.
     #[arg(long)]
     markdown: bool,
-    /// Measures reloads beside those of `hot-lib-reloader` and `relib`, and nothing else.
+    /// Measures reloads beside those of `hot-lib-reloader` and `relib`, calls beside those of gRPC
+    /// and Extism, and nothing else.
     #[arg(long, conflicts_with = "only")]
     peers: bool,
     /// Measures only the rows whose name contains this.
@@ -38,7 +41,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     bench.args(options.quick.then_some("--quick"));
     bench.args(options.markdown.then_some("--markdown"));
     if options.peers {
-        bench.arg("peers").args(peers(workspace, &ours)?);
+        bench.arg("peers");
+        bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
+        for name in CALLS {
+            if let Some(program) = or_left_out(name, peer(workspace, name)) {
+                bench.arg(format!("--{name}={program}"));
+            }
+        }
+        bench.args(reloads(workspace, &ours)?);
     } else {
         bench.arg("floors");
         bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
@@ -49,28 +59,36 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     succeed(&mut bench)
 }
 
-/// The kernel and its peers, as the benchmark takes them. One that does not build is left out.
-fn peers(workspace: &Workspace, ours: &Built) -> Result<Vec<String>> {
-    let peer =
-        |name: &str, program: &Utf8Path, library: &Utf8Path| format!("{name}={program}={library}");
+/// The kernel and those that reload, as the benchmark takes them.
+fn reloads(workspace: &Workspace, ours: &Built) -> Result<Vec<String>> {
     let (program, library) = (ours.get("peer-octamillia")?, ours.get("octa_bench_marker")?);
-    let mut all = vec![peer("octamillia", program, library)];
-    for name in PEERS {
-        let built = build(
-            workspace,
-            &format!("bench/peers/{name}"),
-            &format!("bench-peers/{name}"),
-        );
-        match built {
-            Ok(built) => {
-                let (program, library) =
-                    (built.get(&format!("peer-{name}"))?, built.get("marker")?);
-                all.push(peer(name, program, library));
-            }
-            Err(error) => eprintln!("warning: `{name}` is left out: {error:#}"),
-        }
+    let mut all = vec![format!("octamillia={program}={library}")];
+    for name in RELOADS {
+        let built = build_peer(workspace, name).and_then(|built| {
+            let program = built.get(&format!("peer-{name}"))?;
+            Ok(format!("{name}={program}={}", built.get("marker")?))
+        });
+        all.extend(or_left_out(name, built));
     }
     Ok(all)
+}
+
+/// The program of a peer.
+fn peer(workspace: &Workspace, name: &str) -> Result<Utf8PathBuf> {
+    let built = build_peer(workspace, name)?;
+    built.get(&format!("peer-{name}")).cloned()
+}
+
+fn build_peer(workspace: &Workspace, name: &str) -> Result<Built> {
+    let root = format!("bench/peers/{name}");
+    build(workspace, &root, &format!("bench-peers/{name}"))
+}
+
+/// A peer that does not build is left out.
+fn or_left_out<T>(name: &str, built: Result<T>) -> Option<T> {
+    built
+        .inspect_err(|error| eprintln!("warning: `{name}` is left out: {error:#}"))
+        .ok()
 }
 
 /// What cargo made: programs and loadable libraries, by the names of their targets.

@@ -5,6 +5,7 @@ mod workspace;
 
 mod bench;
 mod ci;
+mod crash;
 mod demo;
 mod fuzz;
 mod licences;
@@ -39,6 +40,8 @@ enum Chore {
     Soak(soak::Options),
     /// Feeds both ends of the protocol with what nobody should send.
     Fuzz(fuzz::Options),
+    /// Ends processes that carry plugins, under load, and checks that nobody else notices.
+    Crash(crash::Options),
     /// Shows the optional tools that tests use, and where they come from.
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
@@ -66,6 +69,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Bench(options) => bench::run(&workspace, &options)?,
         Chore::Soak(options) => soak::run(&workspace, &options)?,
         Chore::Fuzz(options) => fuzz::run(&workspace, &options)?,
+        Chore::Crash(options) => crash::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
         Chore::Wine => wine::run(&workspace)?,

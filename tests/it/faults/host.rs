@@ -197,7 +197,19 @@ pub(super) async fn pause() {
 pub(super) fn told(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ends with code {code}"),
-        (None, Some(signal)) => format!("is ended by signal {signal}"),
+        (None, Some(signal)) => format!("is ended by signal {signal} ({})", name(signal)),
         (None, None) => "ends".to_owned(),
+    }
+}
+
+/// The name of a signal that ends processes here.
+fn name(signal: i32) -> &'static str {
+    match signal {
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        _ => "another",
     }
 }

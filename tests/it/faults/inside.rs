@@ -57,6 +57,7 @@ async fn commit(fault: &Fault) -> String {
 fn quarantined(host: &Host) -> Option<String> {
     let plugin = host.plugin(FAULTY)?;
     let why = plugin["problems"][0]["message"].as_str()?;
+    let why = why.trim_start_matches("plugin `faulty`: ");
     (plugin["state"] == "quarantined").then(|| why.to_owned())
 }
 
@@ -71,6 +72,13 @@ pub(super) fn answer(called: &Called) -> String {
         Called {
             is_broken: true, ..
         } => "callers at the admin socket are cut off".to_owned(),
-        Called { text, .. } => format!("the call fails: {text}"),
+        Called { text, .. } => format!("the call fails: {}", shortened(text)),
     }
+}
+
+/// What is told of the plugin, which is always the same.
+pub(super) fn shortened(text: &str) -> String {
+    let rest = text.trim_end_matches(" while it worked on this");
+    rest.replace(" of plugin `faulty`", "")
+        .replace("plugin `faulty`", "its process")
 }

@@ -144,6 +144,7 @@ async fn check_calls(host: &Host, caller: &str) {
     })
     .await;
     let tally = ask("tally").expect("it answers");
+    println!("{caller}: {tally}");
     let nothing = serde_json::Map::new();
     let failed = tally["failed"].as_object().unwrap_or(&nothing);
     let failures: u64 = failed.values().filter_map(Value::as_u64).sum();

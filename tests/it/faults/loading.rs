@@ -57,6 +57,9 @@ async fn see(mut host: Host, fixture: &str) -> String {
             let problem = plugin["problems"][0]["message"]
                 .as_str()
                 .unwrap_or_default();
+            let problem = problem.replace(&format!(" of plugin `{fixture}`"), "");
+            let problem = problem.replace(&format!(" plugin `{fixture}`"), " it");
+            let problem = problem.trim_end_matches(" while it worked on this");
             let cell = format!("the plugin is {state}: {problem}");
             host.until("neighbour", "started").await;
             let id = host.id();

@@ -7,7 +7,7 @@ use super::{
     fault::{FAULTS, FAULTY, Fault, Worker, home},
     holdings::{self, Holdings},
     host::{Host, pause, seen},
-    inside::answer,
+    inside::{answer, shortened},
     table::{self, Column},
 };
 use crate::home::{run, until};
@@ -76,11 +76,11 @@ async fn commit(host: &Host, fault: &Fault) -> String {
     }
     let plugin = host.plugin(FAULTY).unwrap_or_default();
     let last = plugin["faults"][0]["what"].as_str().unwrap_or_default();
-    format!("{cell}; {last}")
+    format!("{cell}; {}", shortened(last))
 }
 
 /// How a cell begins where the call fails because the process ends.
-const ITS_END: &str = "the call fails: the process of plugin `faulty`";
+const ITS_END: &str = "the call fails: the process";
 
 /// Checks that nobody else noticed, and that nothing is left.
 async fn check_others(host: &Host, before: Holdings) {

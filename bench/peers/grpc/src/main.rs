@@ -48,13 +48,13 @@ fn main() -> Outcome<()> {
 async fn serve(socket: &Path) -> Outcome<()> {
     let listener = UnixListener::bind(socket)?;
     println!("ready");
-    let gone = async {
-        // Nothing is ever written there; it ends with its writer.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink()).await;
-    };
-    let server = Server::builder().add_service(Echo);
     let connections = UnixListenerStream::new(listener);
-    server.serve_with_incoming_shutdown(connections, gone).await?;
+    let server = Server::builder().add_service(Echo);
+    tokio::select! {
+        served = server.serve_with_incoming(connections) => served?,
+        // Nothing is ever written there; it ends with its writer.
+        ended = io::copy(&mut io::stdin(), &mut io::sink()) => drop(ended?),
+    }
     Ok(())
 }
 
@@ -71,7 +71,6 @@ fn call(runtime: &Runtime) -> Outcome<()> {
         began.elapsed()
     });
     drop(server.stdin.take());
-    drop(client);
     server.wait()?;
     Ok(())
 }
@@ -80,7 +79,10 @@ fn call(runtime: &Runtime) -> Outcome<()> {
 fn start(socket: &Path) -> Outcome<Child> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(SERVE).arg(socket);
-    let mut server = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut server = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let told = server.stdout.take().ok_or("the server has no output")?;
     BufReader::new(told).read_line(&mut String::new())?;
     Ok(server)
