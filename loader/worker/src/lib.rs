@@ -57,7 +57,7 @@ pub const ARGUMENT: &str = "--octa-worker";
 /// Is a worker to its end, if this process was started as one; else answers `None` at once.
 ///
 /// To be called first of all, while the process has one thread and has opened nothing: what is open
-/// is the kernel's, and is closed. The table of exit codes is that of the [crate](crate).
+/// is the kernel's, and is closed. The table of exit codes is that of the [crate].
 #[must_use]
 pub fn entry() -> Option<ExitCode> {
     let is_worker = env::args_os().nth(1).is_some_and(|first| first == ARGUMENT);

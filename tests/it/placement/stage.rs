@@ -52,6 +52,8 @@ pub(super) struct Topic<'a> {
 pub(super) struct Stage {
     pub(super) running: Running,
     pub(super) clock: VirtualClock,
+    /// Whether the conformer lives in the kernel's process.
+    pub(super) is_inside: bool,
     transcript: Transcript,
     mark: String,
     /// How many calls were made.
@@ -170,6 +172,7 @@ impl Stage {
         Self {
             running,
             clock,
+            is_inside: places.conformer == Place::Inside,
             transcript: Transcript::default(),
             mark: format!("<{} {number}>", topic.name),
             calls: 0,
