@@ -82,9 +82,6 @@ struct Peers {
     /// A program that calls with gRPC.
     #[arg(long)]
     grpc: Option<PathBuf>,
-    /// A program that calls with Extism.
-    #[arg(long)]
-    extism: Option<PathBuf>,
     /// Programs that reload: `NAME=PROGRAM=LIBRARY`.
     reloads: Vec<Peer>,
 }
@@ -119,15 +116,10 @@ fn run() -> Result<()> {
 fn rival(peers: &Peers, pace: Pace) -> Result<Report> {
     let looked = inspect(&peers.plugin, FileRules::default())?;
     let mut report = Report::new(pace, None, "peer", &looked.manifest.compiler);
-    for (program, measure) in [
-        (&peers.grpc, rivals::beside_grpc as rivals::Measure),
-        (&peers.extism, rivals::beside_extism),
-    ] {
-        if let Some(program) = program
-            && let Err(error) = measure(program, &peers.plugin, &mut report)
-        {
-            eprintln!("warning: `{}` is left out: {error:#}", program.display());
-        }
+    if let Some(program) = &peers.grpc
+        && let Err(error) = rivals::beside_grpc(program, &peers.plugin, &mut report)
+    {
+        eprintln!("warning: `{}` is left out: {error:#}", program.display());
     }
     Ok(report)
 }

@@ -14,7 +14,7 @@ use octa_kernel::{Payload, config::Placement};
 
 use crate::{
     host::Host,
-    measure::{ready, timed},
+    measure::timed,
     processors::{Pinned, children, pin_process, pin_workers},
     report::{Goal, Report, Subject},
 };
@@ -26,14 +26,6 @@ const GRPC: Subject = Subject {
     floor: "unary gRPC over a Unix socket (tonic)",
     goal: Goal::AtMost(0.2),
 };
-const EXTISM: Subject = Subject {
-    what: "call in process, sync handler",
-    floor: "call to a plugin in WebAssembly (Extism)",
-    goal: Goal::AtMost(0.0125),
-};
-
-/// Enters a row with a program of others beside the benchmark's plugin.
-pub(crate) type Measure = fn(&Path, &Path, &mut Report) -> Result<()>;
 
 /// Measures calls to the benchmark's plugin beside unary gRPC between two processes.
 pub(crate) fn beside_grpc(program: &Path, plugin: &Path, report: &mut Report) -> Result<()> {
@@ -44,20 +36,6 @@ pub(crate) fn beside_grpc(program: &Path, plugin: &Path, report: &mut Report) ->
     let input = Payload::copy_from_slice(&BYTES);
     row(GRPC, program, report, &mut || {
         Ok(octa_plugin_api::block_on(echo.call(&input))?)
-    })?;
-    drop(pinned);
-    host.stop();
-    Ok(())
-}
-
-/// Measures calls to the benchmark's plugin beside those to one in WebAssembly.
-pub(crate) fn beside_extism(program: &Path, plugin: &Path, report: &mut Report) -> Result<()> {
-    let host = Host::start(plugin, Placement::InProcess)?;
-    let pinned = Pinned::first()?;
-    let echo = host.kernel.capability("bench.echo")?;
-    let input = Payload::copy_from_slice(&BYTES);
-    row(EXTISM, program, report, &mut || {
-        Ok(ready(echo.call(black_box(&input)))?)
     })?;
     drop(pinned);
     host.stop();

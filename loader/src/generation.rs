@@ -22,7 +22,7 @@ use crate::{
     inside::{self, Owner},
     instance::CreateOptions,
     library::Library,
-    presence::Errand,
+    presence::{Errand, Step},
     unload::{KeptCause, Unload},
 };
 
@@ -159,7 +159,7 @@ impl Generation {
     /// Does what needs the plugin's code to be there, or nothing if it is not.
     pub(crate) fn while_there(&self, work: impl FnOnce()) {
         if let Some(inside) = self.gate.enter() {
-            self.run(Errand::WAKE, work);
+            self.run(Errand::step(Step::Wake), work);
             self.gate.leave(inside);
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     generation::Generation,
     ledger::Ledger,
     outcome::{Outcome, empty_reply, read_reply},
-    presence::{Errand, Part},
+    presence::{Errand, Part, Step},
     slot::Slot,
     wakers::lend,
     work::{Work, unknown_status},
@@ -458,7 +458,7 @@ impl Instance {
             return shared.is_gone.load(Ordering::SeqCst);
         }
         let generation = &shared.generation;
-        generation.run(Errand::DROP, || {
+        generation.run(Errand::step(Step::Drop), || {
             shared.functions.destroy()(shared.instance.0)
         });
         if generation.dismiss() {
@@ -495,7 +495,7 @@ fn create_here(
     };
     let mut instance = std::ptr::null();
     let mut reply = empty_reply();
-    generation.run(Errand::CREATE, || {
+    generation.run(Errand::step(Step::Create), || {
         functions.create()(&request, &mut instance, &mut reply)
     });
     read_reply(reply, name).result.map(|_| instance)

@@ -29,7 +29,7 @@ use crate::{
     generation::Generation,
     hash::ContentHash,
     inside::{self, Owner},
-    presence::Errand,
+    presence::{Errand, Step},
     stage::Staged,
     sys::Code,
     unload::Unload,
@@ -164,7 +164,7 @@ impl Opener {
             source,
         })?;
         // What is asked of the library below are functions of its own.
-        match inside::call(library.owner(), Errand::LOAD, || {
+        match inside::call(library.owner(), Errand::step(Step::Load), || {
             self.root(&library, staged, &manifest)
         }) {
             Ok(root) => Ok(Generation::new(

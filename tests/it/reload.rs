@@ -14,3 +14,5 @@ mod probation;
 mod rollback;
 mod stand;
 mod watched;
+
+pub(crate) use exclusive::free_port;

@@ -16,7 +16,7 @@ use crate::workspace::{Workspace, succeed};
 /// Whose reloads are compared with, by the name of its folder in `bench/peers/`.
 const RELOADS: [&str; 2] = ["hot-lib-reloader", "relib"];
 /// Whose calls are.
-const CALLS: [&str; 2] = ["grpc", "extism"];
+const CALLS: [&str; 1] = ["grpc"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -26,8 +26,8 @@ pub(crate) struct Options {
     /// Prints the table that stands in the README.
     #[arg(long)]
     markdown: bool,
-    /// Measures reloads beside those of `hot-lib-reloader` and `relib`, calls beside those of gRPC
-    /// and Extism, and nothing else.
+    /// Measures reloads beside those of `hot-lib-reloader` and `relib`, calls beside those of gRPC,
+    /// and nothing else.
     #[arg(long, conflicts_with = "only")]
     peers: bool,
     /// Measures only the rows whose name contains this.

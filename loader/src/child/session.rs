@@ -27,8 +27,11 @@ use crate::link::{Link, LinkError, Receiving};
 /// How long a caller looks for the answer itself before it goes to sleep: a little longer than it
 /// takes to wake a thread on another processor.
 const LOOK: Duration = Duration::from_micros(100);
-/// After so many answers in a row that took longer, callers do not look until one is quick again.
+/// After so many answers in a row that took longer, callers look only now and then, until one is
+/// quick again.
 const MISSES: u32 = 4;
+/// How rarely: every so many calls.
+const SELDOM: u32 = 16;
 /// Beyond this, a buffer for messages is not kept.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -251,7 +254,8 @@ impl Session {
         message: impl FnOnce(u64) -> ToWorker<'a>,
     ) -> Result<Raw, Arc<Pending>> {
         let misses = self.misses.load(Ordering::Relaxed);
-        if misses >= MISSES {
+        if misses >= MISSES && !misses.is_multiple_of(SELDOM) {
+            self.misses.store(misses + 1, Ordering::Relaxed);
             return Err(self.ask_and_time(message));
         }
         // Taken before it is asked: then the worker need not wake anybody to answer.
@@ -260,7 +264,10 @@ impl Session {
         };
         let pending = self.ask(message);
         let found = self.look(&mut receiving, &pending);
-        let misses = if found.is_some() { 0 } else { misses + 1 };
+        let misses = match found {
+            Some(_) => 0,
+            None => (misses + 1).min(MISSES),
+        };
         self.misses.store(misses, Ordering::Relaxed);
         found.ok_or(pending)
     }

@@ -95,12 +95,6 @@ pub enum Part {
 impl Errand {
     /// None: what the host does for itself.
     pub(crate) const NONE: Self = Self(0);
-    pub(crate) const CREATE: Self = Self::step(CREATE);
-    pub(crate) const DROP: Self = Self::step(DROP);
-    pub(crate) const WAKE: Self = Self::step(WAKE);
-    pub(crate) const LOAD: Self = Self::step(LOAD);
-    pub(crate) const UNLOAD: Self = Self::step(UNLOAD);
-    pub(crate) const LEAVINGS: Self = Self::step(LEAVINGS);
 
     #[inline(always)]
     pub(crate) const fn call(handler: u32) -> Self {
@@ -118,11 +112,25 @@ impl Errand {
 
     /// One of the controls of the ABI.
     pub(crate) const fn control(what: u32) -> Self {
-        Self::step(what)
+        Self(STEP | what & NUMBERS)
     }
 
-    const fn step(number: u32) -> Self {
-        Self(STEP | number & NUMBERS)
+    /// A step of its life.
+    pub(crate) const fn step(step: Step) -> Self {
+        Self::control(match step {
+            Step::Create => CREATE,
+            Step::Start => control::START,
+            Step::Stop => control::STOP,
+            Step::Save => control::SAVE,
+            Step::Restore => control::RESTORE,
+            Step::Health => control::HEALTH,
+            Step::Drop => DROP,
+            Step::Wake => WAKE,
+            Step::Load => LOAD,
+            Step::Unload => UNLOAD,
+            Step::Leavings => LEAVINGS,
+            Step::Other(number) => number,
+        })
     }
 
     /// The same errand, in this part of it.
@@ -210,7 +218,24 @@ mod tests {
             check(Errand::call(70_000), What::Call(70_000), part);
             check(Errand::event(3), What::Event(3), part);
             check(Errand::task((1 << 28) + 5), What::Task(5), part);
-            check(Errand::CREATE, What::Step(Step::Create), part);
+            for it in [
+                Step::Create,
+                Step::Drop,
+                Step::Wake,
+                Step::Load,
+                Step::Unload,
+            ] {
+                check(Errand::step(it), What::Step(it), part);
+            }
+            for it in [
+                Step::Start,
+                Step::Stop,
+                Step::Save,
+                Step::Restore,
+                Step::Health,
+            ] {
+                check(Errand::step(it), What::Step(it), part);
+            }
             check(Errand::control(control::STOP), What::Step(Step::Stop), part);
             check(Errand::control(77), What::Step(Step::Other(77)), part);
         }

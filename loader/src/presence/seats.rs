@@ -24,10 +24,6 @@ pub(super) struct Sitter {
     /// Its name, where it was started with one.
     pub(super) name: Option<String>,
     /// Where a variable lies on its stack.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "stacks are read on Linux alone")
-    )]
     pub(super) stack: usize,
     /// It gives nothing back.
     is_late: bool,

@@ -72,6 +72,7 @@ async fn commit(host: &Host, fault: &Fault) -> String {
         return format!("{ITS_END} ended, by itself or by the kernel");
     }
     if cell.starts_with(ITS_END) {
+        assert!(called.text.contains(FAULTY), "whose? {}", called.text);
         return cell;
     }
     let plugin = host.plugin(FAULTY).unwrap_or_default();

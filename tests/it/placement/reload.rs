@@ -1,5 +1,7 @@
 //! Reload: state that is handed over, builds that are refused, and the way back.
 
+use std::net::{Ipv4Addr, TcpStream};
+
 use octa_kernel::{Kernel, PluginError, Reloaded, RollbackOptions};
 use serde_json::json;
 
@@ -7,6 +9,7 @@ use super::stage::{Stage, Topic};
 use crate::{
     fixtures,
     home::{read, until},
+    reload::free_port,
 };
 
 /// The plugin that is reloaded.
@@ -124,5 +127,26 @@ fn without_state() {
         stage.call("twin.who", json!(null)).await;
         until(|| stage.running.plugin("twin").retired.is_empty()).await;
         stage.note("no generation is left");
+    });
+}
+
+#[test]
+fn one_after_the_other() {
+    let port = free_port();
+    // In the kernel's process there is no sandbox.
+    let more = format!("sandbox = {{ network = true }}\nconfig = {{ port = {port} }}\n");
+    let topic = Topic {
+        others: &[("port", "reload-port-a")],
+        more: &more,
+        ..Topic::of("reload-exclusive")
+    };
+    topic.check(async |stage| {
+        for build in ["reload-port-b", "reload-port-fails", "reload-port-a"] {
+            stage.call("port.who", json!(null)).await;
+            reload(stage, "port", build).await;
+            let taken = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+            stage.note(&format!("it listens: {taken}"));
+        }
+        stage.call("port.who", json!(null)).await;
     });
 }

@@ -46,6 +46,8 @@ pub(super) struct Topic<'a> {
     pub(super) allow: &'a str,
     /// Other plugins and the builds of them, which run where the conformer does.
     pub(super) others: &'a [(&'a str, &'a str)],
+    /// More of the configuration.
+    pub(super) more: &'a str,
 }
 
 /// A topic that is played.
@@ -76,6 +78,7 @@ impl<'a> Topic<'a> {
             config: "",
             allow: "",
             others: &[],
+            more: "",
         }
     }
 
@@ -136,7 +139,7 @@ impl<'a> Topic<'a> {
         for (other, _) in self.others {
             toml += &format!("[plugins.{other}]\n{}\n", conformer.toml());
         }
-        toml
+        toml + self.more
     }
 }
 

@@ -50,10 +50,11 @@ async fn serve(socket: &Path) -> Outcome<()> {
     println!("ready");
     let connections = UnixListenerStream::new(listener);
     let server = Server::builder().add_service(Echo);
+    let (mut stdin, mut nowhere) = (io::stdin(), io::sink());
     tokio::select! {
         served = server.serve_with_incoming(connections) => served?,
         // Nothing is ever written there; it ends with its writer.
-        ended = io::copy(&mut io::stdin(), &mut io::sink()) => drop(ended?),
+        ended = io::copy(&mut stdin, &mut nowhere) => drop(ended?),
     }
     Ok(())
 }

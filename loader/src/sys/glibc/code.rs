@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     inside::{self, Owner},
-    presence::Errand,
+    presence::{Errand, Step},
     unload::KeptCause,
 };
 
@@ -68,9 +68,10 @@ impl Code {
         let before = objects::mapped();
         let spans = before.iter().map(|object| object.span.clone()).collect();
         table::with(|table| table.opening(owner, spans));
-        let library = inside::run(owner, Errand::LOAD, || load(path)).inspect_err(|_| {
-            table::with(|table| table.forget(owner));
-        })?;
+        let library =
+            inside::run(owner, Errand::step(Step::Load), || load(path)).inspect_err(|_| {
+                table::with(|table| table.forget(owner));
+            })?;
         let opened = opening::look(owner, path, &before, &mut brought);
         table::with(|table| table.opened(owner, &opened.spans));
         Ok(Self::new(owner, library, opened.own, opened.stays))
@@ -141,7 +142,7 @@ impl Code {
             *library = Some(handle);
             return Err(causes);
         }
-        let closed = inside::run(self.owner, Errand::UNLOAD, || {
+        let closed = inside::run(self.owner, Errand::step(Step::Unload), || {
             ManuallyDrop::into_inner(handle).close()
         });
         if closed.is_err() || objects::mapped().contains(object) {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     inside::{self, Owner},
-    presence::Errand,
+    presence::{Errand, Step},
 };
 
 /// How often values are destroyed that came while others were, as for any thread that ends.
@@ -126,7 +126,7 @@ fn destroy(wanted: impl Fn(Owner, Phase) -> bool) {
 }
 
 fn destroy_local(thread: c_int, local: Local) {
-    inside::run(local.owner, Errand::LEAVINGS, || {
+    inside::run(local.owner, Errand::step(Step::Leavings), || {
         // SAFETY: as registered: once, on this thread; its library is there, because it is not
         // closed while a destructor of it counts as running.
         unsafe { (local.destructor)(local.argument) }
@@ -141,7 +141,9 @@ fn destroy_value(thread: c_int, number: pthread_key_t, key: Key) {
         // SAFETY: a null value is always there.
         unsafe { interposed::set_value(number, ptr::null()) };
         // SAFETY: as for a thread-local; the value is this thread's own, and was taken out.
-        inside::run(key.owner, Errand::LEAVINGS, || unsafe { destructor(value) });
+        inside::run(key.owner, Errand::step(Step::Leavings), || unsafe {
+            destructor(value)
+        });
     }
     table::with(|table| table.destroyed(thread, key.owner));
 }

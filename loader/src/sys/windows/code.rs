@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     inside::{self, Owner},
-    presence::Errand,
+    presence::{Errand, Step},
     unload::KeptCause,
 };
 
@@ -106,7 +106,7 @@ impl Code {
         let Some(library) = state.library.take() else {
             return Ok(());
         };
-        let closed = inside::run(self.owner, Errand::UNLOAD, || {
+        let closed = inside::run(self.owner, Errand::step(Step::Unload), || {
             ManuallyDrop::into_inner(library).close()
         });
         if closed.is_err() || modules::is_mapped(state.span.start) {
