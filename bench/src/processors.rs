@@ -1,7 +1,7 @@
 //! Who runs on which processor: a call between two processes is measured with each on one of its
 //! own, as far as there are two.
 
-use std::{fs, thread};
+use std::{fs, num::NonZero, sync::LazyLock, thread};
 
 use anyhow::{Context, Result};
 use octa_kernel::Kernel;
@@ -74,10 +74,13 @@ fn threads(process: u32) -> Result<Vec<u32>> {
     Ok(threads)
 }
 
+/// How many there are; asked for before the first thread is kept to one, since that counts.
+static THERE: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+
 /// Keeps a thread to one processor, if there is such.
 fn pin(thread: Option<Pid>, processor: usize) -> Result<()> {
-    let there = thread::available_parallelism()?.get();
     let mut only = CpuSet::new();
-    only.set(processor % there);
+    only.set(processor % *THERE);
     sched_setaffinity(thread, &only).context("cannot keep a thread to one processor")
 }

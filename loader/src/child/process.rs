@@ -60,6 +60,15 @@ impl Process {
         })
     }
 
+    /// None at all.
+    #[cfg(fuzzing)]
+    pub(super) fn none() -> Arc<Self> {
+        Arc::new(Self {
+            id: Pid::INIT,
+            is_reaped: Mutex::new(true),
+        })
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.id.as_raw_nonzero().get().unsigned_abs()
     }

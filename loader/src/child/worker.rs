@@ -1,5 +1,8 @@
 //! A handle on a worker process: opens libraries there, makes instances, and ends it.
 
+#[cfg(fuzzing)]
+mod played;
+
 use std::{
     fmt,
     sync::{

@@ -64,6 +64,12 @@ pub fn entry() -> Option<ExitCode> {
     is_worker.then(be_worker)
 }
 
+/// Is a worker to its end, whatever the process was started as: for fuzzing, which forks.
+#[cfg(all(fuzzing, unix))]
+pub fn serve() -> ! {
+    start::start().end()
+}
+
 #[cfg(unix)]
 fn be_worker() -> ExitCode {
     start::start().end()
