@@ -324,6 +324,17 @@ impl Stage {
         }
     }
 
+    /// Waits until what the conformer was asked is waited for, with time running: a caller looks
+    /// for the answer of another process for a moment before it does.
+    pub(super) async fn time_runs(&self) {
+        until(|| self.status().unfinished > 0).await;
+    }
+
+    /// The same for what has so much time at the most.
+    pub(super) async fn time_runs_for(&self, time: Duration) {
+        until(|| self.clock.until_next().is_some_and(|next| next <= time)).await;
+    }
+
     /// Lets time go on.
     pub(super) fn pass(&mut self, time: Duration) {
         self.clock.advance(time);

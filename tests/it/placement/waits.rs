@@ -16,6 +16,7 @@ fn deadlines() {
         let mut given_up = stage.listen("conformer.given_up").await;
         let call = stage.begin("conformer.wait", json!(null));
         stage.hear(&mut begun).await;
+        stage.time_runs().await;
         stage.pass(Duration::from_secs(29));
         stage.hear_nothing(&mut given_up);
         stage.pass(Duration::from_secs(1));
@@ -23,6 +24,7 @@ fn deadlines() {
         stage.hear(&mut given_up).await;
         let call = stage.begin("conformer.hurry", json!(null));
         stage.hear(&mut begun).await;
+        stage.time_runs_for(LITTLE).await;
         stage.pass(LITTLE);
         stage.ended("conformer.hurry", call).await;
         stage.hear(&mut given_up).await;
@@ -33,6 +35,7 @@ fn deadlines() {
         ]);
         let call = stage.begin("companion.run", steps);
         stage.hear(&mut begun).await;
+        stage.time_runs_for(LITTLE).await;
         stage.pass(LITTLE);
         stage.ended("companion.run", call).await;
         stage.hear(&mut given_up).await;
@@ -59,6 +62,7 @@ fn deadlines_of_the_caller() {
                 .map_err(|error| error.0)
         });
         stage.hear(&mut begun).await;
+        stage.time_runs().await;
         stage.pass(Duration::from_secs(5));
         stage.ended("conformer.wait", call).await;
         stage.hear(&mut given_up).await;
