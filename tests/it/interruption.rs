@@ -200,13 +200,11 @@ fn a_task_whose_drop_blocks_keeps_its_instance_in_memory() {
         assert_eq!(begun, Ok(json!(null)));
         let unloaded = running.kernel.unload_plugin("blocks-in-drop");
         unloaded.await.expect("it is unloaded");
-        let kept =
-            logs::lines_with("plugin `blocks-in-drop` stays mapped: its code is still running");
-        assert_eq!(
-            kept.len(),
-            1,
-            "the instance was destroyed under its running code"
-        );
+        // Told when it has been tried for a while.
+        crate::home::until(|| {
+            !logs::lines_with("plugin `blocks-in-drop` stays mapped: ").is_empty()
+        })
+        .await;
         running.end().await;
     });
 }
