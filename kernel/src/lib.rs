@@ -20,6 +20,7 @@
 //! is up to the program around it.
 #![forbid(unsafe_code)]
 
+mod backoff;
 mod builder;
 mod deliveries;
 mod facilities;

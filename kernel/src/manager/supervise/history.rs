@@ -5,10 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     blame::Suspect,
     breakdown::{Breakdown, Death},
-    budget::{Budget, backoff},
+    budget::Budget,
     told,
 };
 use crate::{
+    backoff::backoff,
     config::{Restart, RestartPolicy},
     fate::Casualty,
     reload::nanos,
@@ -171,7 +172,7 @@ impl Supervision {
         restart: &Restart,
         now: Duration,
     ) -> Verdict {
-        let wait = |number| backoff(restart, number, (name, now));
+        let wait = |number| backoff(restart.backoff, restart.backoff_max, number, (name, now));
         match (gravity, restart.policy) {
             (Gravity::Hopeless, _) => Verdict::Stay,
             (Gravity::Stuck, _) => Verdict::Quarantine,
