@@ -36,10 +36,28 @@ pub(crate) enum Command {
     /// Shows the plugins, and the files that are none
     #[command(after_help = "Example: octa list")]
     List,
-    /// Explains why a plugin is where it is, as a tree of causes
+    /// Explains why a plugin is where it is, or why calls go where they go, as a tree of causes
     #[command(after_help = "Examples:\n  octa why lamp\n  octa why liblamp.so\n  \
         octa why devices.turn_on")]
     Why(Why),
+    /// Shows how capabilities do: who offers them, health, breakers, limits, rates, latencies
+    #[command(
+        after_help = "Examples:\n  octa services --for 2s\n  octa services devices.turn_on\n\n\
+        Plain calls are not measured unless somebody looks: `--for` measures for so long first; \
+        with `measure = true` in `[kernel]` the kernel always does."
+    )]
+    Services(Services),
+    /// Shows who listens to what, and what became of the events
+    #[command(after_help = "Examples:\n  octa subscriptions\n  octa subscriptions lamp")]
+    Subscriptions(Subscriptions),
+    /// Shows events that could not be handled, and gives them to their plugins again
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  octa dead-letters list\n  octa dead-letters show 7\n  \
+        octa dead-letters replay 7\n  octa dead-letters replay --all\n  \
+        octa dead-letters forget 7"
+    )]
+    DeadLetters(DeadLetters),
     /// Shows what can be called
     #[command(after_help = "Example: octa capabilities --json")]
     Capabilities,
@@ -68,10 +86,14 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Calls a capability and prints what it answers
     #[command(after_help = "Examples:\n  octa call devices.turn_on '\"lamp_1\"'\n  \
-        echo '\"lamp_1\"' | octa call devices.get -")]
+        echo '\"lamp_1\"' | octa call devices.get -\n  \
+        octa call devices.turn_on '\"lamp_1\"' --deadline 2s --routing-key lamp_1 --no-retries")]
     Call(Call),
-    /// Publishes an event
-    #[command(after_help = "Example: octa publish alert.test '{\"text\": \"hello\"}'")]
+    /// Publishes an event, or forgets the one that is retained of a topic
+    #[command(
+        after_help = "Examples:\n  octa publish alert.test '{\"text\": \"hello\"}'\n  \
+        octa publish house.mode '\"night\"' --retain\n  octa publish --clear house.mode"
+    )]
     Publish(Publish),
     /// Prints events as they are published
     #[command(after_help = "Examples:\n  octa tail 'sysmon.*'\n  octa tail '**' --count 10 --json")]
@@ -125,6 +147,64 @@ pub(crate) struct Plugin {
 pub(crate) struct Why {
     /// The plugin, a rejected file, or a capability
     pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Services {
+    /// The capability to show in detail
+    pub(crate) name: Option<String>,
+    /// Measures for this long first, such as `2s`
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) time: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subscriptions {
+    /// The plugin whose subscriptions are shown, or `host`; without it, all are
+    pub(crate) plugin: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeadLetters {
+    #[command(subcommand)]
+    pub(crate) action: Letters,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub(crate) enum Letters {
+    /// Lists them, the oldest first
+    #[command(after_help = "Example: octa dead-letters list")]
+    List,
+    /// Shows one with its event
+    #[command(after_help = "Example: octa dead-letters show 7")]
+    Show(Letter),
+    /// Gives events to the plugins again that could not handle them, and to nobody else
+    #[command(
+        after_help = "Examples:\n  octa dead-letters replay 7\n  octa dead-letters replay --all\n\n\
+        An event that cannot be handled now either becomes a dead letter again, with another number."
+    )]
+    Replay(Replay),
+    /// Forgets one
+    #[command(after_help = "Example: octa dead-letters forget 7")]
+    Forget(Letter),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Letter {
+    /// Its number, as `octa dead-letters list` shows it
+    pub(crate) id: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    /// Its number, as `octa dead-letters list` shows it
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) id: Option<u64>,
+    /// Replays all that there are
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -184,6 +264,12 @@ pub(crate) struct Call {
     /// What makes repeated calls one
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+    /// What a provider is chosen by, where the routing of the capability is `by-key`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) routing_key: Option<String>,
+    /// Takes an error for the end, also where the call would be tried again
+    #[arg(long)]
+    pub(crate) no_retries: bool,
     /// What ties together everything that the call leads to: up to 32 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     pub(crate) correlation_id: Option<String>,
@@ -200,6 +286,12 @@ pub(crate) struct Publish {
         allow_negative_numbers = true
     )]
     pub(crate) data: String,
+    /// Keeps it as the last event of its topic, which subscribers to come are handed first
+    #[arg(long)]
+    pub(crate) retain: bool,
+    /// Publishes nothing, and forgets the event that is retained of the topic
+    #[arg(long, conflicts_with_all = ["data", "retain"])]
+    pub(crate) clear: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -229,7 +321,7 @@ pub(crate) struct New {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Subcommand as _};
 
     use super::*;
 
@@ -249,6 +341,33 @@ mod tests {
             let help = help.unwrap_or_default();
             let example = format!("octa {}", command.get_name());
             assert!(help.contains(&example), "{}: {help}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_action_on_dead_letters_shows_an_example() {
+        for action in Letters::augment_subcommands(clap::Command::new("x")).get_subcommands() {
+            let help = action.get_after_help().map(ToString::to_string);
+            let example = format!("octa dead-letters {}", action.get_name());
+            assert!(help.unwrap_or_default().contains(&example), "{example}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "octa publish a.b 1 --clear",
+            "octa publish a.b --clear --retain",
+            "octa dead-letters replay",
+            "octa dead-letters replay 7 --all",
+            "octa dead-letters show seven",
+            "octa dead-letters",
+            "octa services --for soon",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        for line in ["octa publish --clear a.b", "octa dead-letters replay --all"] {
+            assert!(parse(line).is_ok(), "{line}");
         }
     }
 

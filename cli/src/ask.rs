@@ -2,19 +2,26 @@
 
 mod answers;
 mod input;
+mod letters;
+mod services;
+mod settings;
+mod subscriptions;
 mod why;
 
 use hyper::Method;
 use tokio::runtime;
 
 use crate::answer::{Answer, ErrorBody};
-use crate::args::{Call, Command, Tail};
+use crate::args::{self, Call, Command, Letters, Publish, Tail};
 use crate::client::{Ask, Client};
 use crate::event_line::EventLine;
 use crate::failure::Failure;
 use crate::meeting::Meeting;
 use crate::run::ThreadError;
-use crate::server::{CORRELATION_ID, DEADLINE, IDEMPOTENCY_KEY, RESTORE_SAVED};
+use crate::server::{
+    CORRELATION_ID, DEADLINE, FOR, IDEMPOTENCY_KEY, NO_RETRIES, RESTORE_SAVED, RETAIN, ROUTING_KEY,
+    TRUE,
+};
 use crate::world::World;
 use crate::{duration, output, show};
 
@@ -71,10 +78,14 @@ fn question(command: &Command) -> Result<Ask, Failure> {
             body: input::read(&typed.input, &format!("octa call {}", typed.capability))?,
             ..Ask::post(&["call", &typed.capability])
         }),
-        Command::Publish(typed) => Ok(Ask {
-            body: input::read(&typed.data, &format!("octa publish {}", typed.topic))?,
-            ..Ask::post(&["publish", &typed.topic])
-        }),
+        Command::Publish(typed) => publish(typed),
+        Command::Services(typed) => Ok(services(typed)),
+        Command::Subscriptions(typed) => {
+            let plugin = typed.plugin.as_deref();
+            let path: Vec<&str> = ["subscriptions"].into_iter().chain(plugin).collect();
+            Ok(Ask::get(&path))
+        }
+        Command::DeadLetters(typed) => Ok(dead_letters(&typed.action)),
         Command::Reload(typed) => Ok(replace(&typed.name, "reload", typed.plan)),
         Command::Rollback(typed) => {
             let query = typed.restore_saved.then_some(RESTORE_SAVED);
@@ -95,8 +106,48 @@ fn replace(name: &str, action: &str, plan: bool) -> Ask {
     Ask { method, ..act }
 }
 
+fn publish(typed: &Publish) -> Result<Ask, Failure> {
+    if typed.clear {
+        return Ok(Ask::post(&["clear", &typed.topic]));
+    }
+    let retain = typed.retain.then(|| (RETAIN, TRUE.to_owned()));
+    Ok(Ask {
+        headers: retain.into_iter().collect(),
+        body: input::read(&typed.data, &format!("octa publish {}", typed.topic))?,
+        ..Ask::post(&["publish", &typed.topic])
+    })
+}
+
+/// What is measured first takes as long as was typed.
+fn services(typed: &args::Services) -> Ask {
+    let name = typed.name.as_deref();
+    let path: Vec<&str> = ["services"].into_iter().chain(name).collect();
+    let query = typed
+        .time
+        .map(|time| format!("{FOR}={}", duration::write(time)));
+    Ask {
+        is_patient: query.is_some(),
+        ..Ask::get(&path).query(query.as_deref())
+    }
+}
+
+fn dead_letters(action: &Letters) -> Ask {
+    let of = |id: u64, action: &str| Ask::post(&["dead-letters", &id.to_string(), action]);
+    match action {
+        Letters::List => Ask::get(&["dead-letters"]),
+        Letters::Show(letter) => Ask::get(&["dead-letters", &letter.id.to_string()]),
+        Letters::Replay(typed) => match typed.id {
+            Some(id) => of(id, "replay"),
+            None => Ask::post(&["dead-letters", "replay"]),
+        },
+        Letters::Forget(letter) => of(letter.id, "forget"),
+    }
+}
+
 fn headers(typed: &Call) -> Vec<(&'static str, String)> {
     let headers = [
+        (ROUTING_KEY, typed.routing_key.clone()),
+        (NO_RETRIES, typed.no_retries.then(|| TRUE.to_owned())),
         (DEADLINE, typed.deadline.map(duration::write)),
         (IDEMPOTENCY_KEY, typed.idempotency_key.clone()),
         (CORRELATION_ID, typed.correlation_id.clone()),

@@ -197,7 +197,7 @@ mod tests {
             b"[kernel]\ncall_dedline = \"1s\"\n",
             "error: octa.toml:2:1: `kernel.call_dedline` is an unknown key, expected \
              `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, `removed`, \
-             `kept_generations`, `stuck_after`, `worker` or `vet`\n\
+             `kept_generations`, `stuck_after`, `worker`, `vet` or `measure`\n\
              hint: did you mean `call_deadline`?",
         );
     }

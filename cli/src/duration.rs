@@ -32,6 +32,17 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
         })
 }
 
+/// Writes it as people do, so that [`parse`] reads it again: `10m`, not `600000ms`.
+pub(crate) fn shortest(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let mut fitting = units.into_iter();
+    match fitting.find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", milliseconds / unit),
+        None => write(duration),
+    }
+}
+
 /// Writes it so that [`parse`] reads it again.
 pub(crate) fn write(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
@@ -48,6 +59,10 @@ mod tests {
         assert_eq!(parse("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
         assert_eq!(parse(&write(Duration::from_secs(3))), parse("3s"));
+        for text in ["250ms", "10s", "90s", "2m", "1h", "1500ms", "0ms"] {
+            let read = parse(text).expect("a duration");
+            assert_eq!(shortest(read), text);
+        }
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! What a request means is decided in `routes`; here it is taken in, and its answer wrapped.
 
 mod calls;
+mod letters;
 mod routes;
+mod services;
 mod tail;
 
-pub(crate) use calls::{DEADLINE, IDEMPOTENCY_KEY};
+pub(crate) use calls::{DEADLINE, IDEMPOTENCY_KEY, NO_RETRIES, RETAIN, ROUTING_KEY, TRUE};
 pub(crate) use routes::RESTORE_SAVED;
+pub(crate) use services::FOR;
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
@@ -26,7 +29,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use octa_kernel::Kernel;
 use serde_json::value::RawValue;
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Answer, ErrorBody, Meta, VERSION};
 use crate::meeting::Record;
@@ -47,6 +50,8 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 struct Admin {
     kernel: Kernel,
     record: Record,
+    /// Closed when those under way are to come to an end.
+    stays: watch::Receiver<()>,
 }
 
 /// What a request leads to.
@@ -80,12 +85,18 @@ pub(crate) async fn serve(
     listener: net::UnixListener,
     leave: oneshot::Receiver<()>,
 ) {
-    let admin = Arc::new(Admin { kernel, record });
+    let (staying, stays) = watch::channel(());
+    let admin = Arc::new(Admin {
+        kernel,
+        record,
+        stays,
+    });
     let under_way = GracefulShutdown::new();
     tokio::select! {
         () = accept(&admin, listener, &under_way) => {}
         _ = leave => {}
     }
+    drop(staying);
     under_way.shutdown().await;
 }
 

@@ -85,6 +85,16 @@ pub(crate) fn table<const N: usize>(
     all.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// An amount of memory, in the largest unit that says it exactly: `16MiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let mut fitting = units.into_iter();
+    match fitting.find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => count(usize::try_from(bytes).unwrap_or(usize::MAX), "byte"),
+    }
+}
+
 /// `1 plugin`, `2 plugins`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -107,6 +117,13 @@ mod tests {
         let times = times.map(|micros| took(Duration::from_micros(micros)));
         let expect = ["850 µs", "3.1 ms", "31 ms", "314 ms", "3.1 s", "65.0 s"];
         assert_eq!(times, expect);
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        let amounts = [0, 1, 1_023, 3 << 10, 16 << 20, 5 << 30].map(bytes);
+        let expect = ["0 bytes", "1 byte", "1023 bytes", "3KiB", "16MiB", "5GiB"];
+        assert_eq!(amounts, expect);
     }
 
     #[test]

@@ -268,8 +268,58 @@ fn calls_and_inputs_are_checked() {
         3,
         "error: there is no plugin, no rejected file and no capability `liblamp.so`\nhint: `octa list` shows",
     );
+    home.octa(&["services", "lamp.on"]).refused(
+        3,
+        "error: no plugin offers the capability `lamp.on`\nhint: ",
+    );
+    home.octa(&["subscriptions", "lamp"])
+        .refused(3, "error: there is no plugin `lamp`\nhint: ");
+    home.octa(&["dead-letters", "show", "7"])
+        .refused(3, "error: there is no dead letter 7\nhint: ");
+    home.octa(&["dead-letters", "replay"])
+        .refused(2, "required arguments were not provided");
     home.octa(&["dance"])
         .refused(2, "unrecognized subcommand 'dance'");
+}
+
+#[test]
+fn paths_queries_and_headers_must_mean_something() {
+    let home = Home::new();
+    let kernel = home.run(&[]);
+    for (request, status, said) in [
+        ("GET /v1/services?for=soon", 400, "`soon` is no duration"),
+        (
+            "GET /v1/services?until=2s",
+            400,
+            "has no meaning for services",
+        ),
+        ("GET /v1/services/a.b/c", 404, "there is nothing at"),
+        ("POST /v1/services", 405, "expected `GET`"),
+        (
+            "GET /v1/dead-letters/seven",
+            400,
+            "`seven` is no dead letter",
+        ),
+        ("GET /v1/dead-letters/7", 404, "there is no dead letter 7"),
+        ("GET /v1/dead-letters/replay", 405, "expected `POST`"),
+        ("POST /v1/dead-letters/7/burn", 404, "there is nothing at"),
+        ("POST /v1/dead-letters", 405, "expected `GET`"),
+        ("GET /v1/clear/a.b", 405, "expected `POST`"),
+        ("POST /v1/subscriptions", 405, "expected `GET`"),
+        ("POST /v1/publish/a.b", 400, "`octa-retain` is `perhaps`"),
+    ] {
+        let mut stream = UnixStream::connect(&kernel.socket).expect("a connection");
+        let head = "host: octa\r\nconnection: close\r\nocta-retain: perhaps\r\n\r\n";
+        let request = format!("{request} HTTP/1.1\r\n{head}");
+        stream.write_all(request.as_bytes()).expect("a reader");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {answer}"
+        );
+        assert!(answer.contains(said), "{request}: {answer}");
+    }
 }
 
 #[test]

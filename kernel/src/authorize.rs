@@ -154,7 +154,8 @@ fn is_inside(namespace: &str, target: &Pattern) -> bool {
 }
 
 fn is_reserved(reach: Reach, name: &str) -> bool {
-    matches!(reach, Reach::Publish | Reach::Provide) && name.split('.').next() == Some(KERNEL)
+    matches!(reach, Reach::Publish | Reach::Provide | Reach::Storage)
+        && name.split('.').next() == Some(KERNEL)
 }
 
 fn offers(manifest: &Manifest, target: &Pattern) -> bool {
@@ -242,7 +243,14 @@ impl Reach {
     fn asked(self, manifest: &Manifest) -> Vec<Pattern> {
         let names = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect();
         match self {
-            Reach::Call => manifest.permissions.call.clone(),
+            // Who names a fallback lets its callers call that.
+            Reach::Call => {
+                let capabilities = manifest.capabilities.iter();
+                let fallbacks = capabilities.filter_map(|it| it.policy.fallback.as_ref());
+                let fallbacks = fallbacks.filter_map(|name| name.parse().ok());
+                let calls = manifest.permissions.call.iter().cloned();
+                calls.chain(fallbacks).collect()
+            }
             Reach::Publish => manifest.permissions.publish.clone(),
             Reach::Subscribe => manifest
                 .subscriptions

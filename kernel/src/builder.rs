@@ -19,6 +19,7 @@ use crate::{
     Kernel,
     bus::Bus,
     config::{Config, NoSecrets, Secrets, StorageKind},
+    dead_letters::DeadLetters,
     facilities::Commons,
     kernel::{Running, RuntimeOwner},
     linked::Linked,
@@ -220,15 +221,20 @@ impl Builder {
         let keep: Keep = runtime.clone();
         let spare = Spare::new(&keep);
         let deadline = self.config.kernel.call_deadline;
+        let pool = Pool::new(threads, &keep);
+        let services = Services::new(clock.clone(), spare.clone(), pool.clone(), deadline);
+        services.configure(&self.config);
         let commons = Commons {
-            services: Services::new(clock.clone(), spare.clone(), deadline),
+            services,
             state: State::new(),
             storage,
-            pool: Pool::new(threads, &keep),
+            pool,
             runtime: handle.clone(),
             bus,
+            letters: DeadLetters::new(clock.clone()),
             clock,
         };
+        handle.spawn(commons.letters.keep(commons.storage.clone()));
         handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
         let (events, inbox) = mpsc::unbounded_channel();
         let (records, to_record) = mpsc::unbounded_channel();

@@ -5,6 +5,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use octa_loader::{NameError, NameKind};
+
+mod consumption;
 mod delivery;
 mod event;
 mod held;
@@ -13,7 +16,9 @@ mod latest;
 mod matcher;
 mod overflow;
 mod publisher;
+mod push;
 mod queue;
+mod retained;
 mod routes;
 mod store;
 mod subscription;
@@ -22,6 +27,7 @@ pub use delivery::{Delivery, PublishOutcome};
 pub use event::{Draft, Event, JSON};
 pub use overflow::OVERFLOW_TOPIC;
 pub use publisher::Publisher;
+pub use retained::{RETAINED_BYTES_MAX, RETAINED_TOPICS_MAX, RetainError};
 pub use subscription::{Counters, Subscription, SubscriptionHandle, SubscriptionOptions};
 
 pub(crate) use held::Held;
@@ -51,6 +57,9 @@ impl Bus {
     }
 
     /// Subscribes to every event on a matching topic whose publish begins after this returns.
+    ///
+    /// First of all come the [retained](Publisher::retain) events of matching topics, in the order
+    /// in which they were published, also beyond the capacity.
     pub fn subscribe(&self, options: SubscriptionOptions) -> Subscription {
         let queue = self.hub.subscribe(options);
         let handle = SubscriptionHandle::new(Arc::clone(&self.hub), queue);
@@ -63,6 +72,31 @@ impl Bus {
         queues
             .map(|queue| SubscriptionHandle::new(Arc::clone(&self.hub), queue))
             .collect()
+    }
+
+    /// Forgets the [retained](Publisher::retain) event of a topic; answers whether there was one.
+    ///
+    /// # Errors
+    /// If the topic is not valid.
+    pub fn clear_retained(&self, topic: &str) -> Result<bool, NameError> {
+        NameKind::Topic.check(topic)?;
+        let cleared = self.hub.retained().clear(topic);
+        Ok(cleared.is_some())
+    }
+
+    /// Puts an event into the queue of one declared subscription alone, before all that waits
+    /// there; gives it back if there is no such queue.
+    pub(crate) fn replay(
+        &self,
+        plugin: &str,
+        pattern: &str,
+        which: usize,
+        event: Arc<Event>,
+    ) -> Result<(), Arc<Event>> {
+        match self.hub.declared(plugin, pattern, which) {
+            Some(queue) => queue.replay(event),
+            None => Err(event),
+        }
     }
 
     /// Closes every subscription: each consumer receives what is queued, then the end.

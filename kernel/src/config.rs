@@ -1,10 +1,11 @@
-//! What `octa.toml` says, typed: the kernel's deadlines, the storage, and each plugin's grants and
-//! settings.
+//! What `octa.toml` says, typed: the kernel's deadlines, the storage, how calls are treated, and each
+//! plugin's grants and settings.
 //!
 //! Reading the file and the environment is the face's business; the text and a [`Secrets`] reader
 //! come in.
 
 mod bytes;
+mod capabilities;
 mod containment;
 mod document;
 mod duration;
@@ -19,7 +20,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use octa_loader::{NameKind, Pattern};
+use octa_loader::policy::Policy;
+use octa_loader::{NameError, NameKind, Pattern};
 
 use document::{Document, Node, Table};
 use path::Path;
@@ -38,6 +40,10 @@ pub struct Config {
     pub kernel: KernelConfig,
     /// `[storage]`.
     pub storage: StorageConfig,
+    /// `[capabilities]`: what is said over the manifests, by the capability's exact name.
+    pub capabilities: BTreeMap<String, Policy>,
+    /// `[pipelines]`: capabilities that are others one after the other, by name.
+    pub pipelines: BTreeMap<String, Vec<String>>,
     /// `[plugins.X]` by plugin name.
     pub plugins: BTreeMap<String, PluginConfig>,
 }
@@ -67,6 +73,9 @@ pub struct KernelConfig {
     pub worker: Option<PathBuf>,
     /// Whether content that was never opened before is opened in a process to throw away first.
     pub vet: bool,
+    /// Whether rates and latencies are measured of every capability, also of one that asks for
+    /// nothing.
+    pub measure: bool,
 }
 
 /// What becomes of a plugin whose file is removed while it runs.
@@ -143,6 +152,7 @@ impl Default for KernelConfig {
             stuck_after: Duration::from_secs(30),
             worker: None,
             vet: false,
+            measure: false,
         }
     }
 }
@@ -188,6 +198,16 @@ pub enum ConfigError {
         /// What was found and what was expected.
         mismatch: Box<Mismatch>,
     },
+    /// A name or a pattern that breaks the rules of its kind.
+    #[error("{place}: `{path}`: {error}")]
+    Misnamed {
+        /// Where it is written.
+        place: Place,
+        /// The key that it is, or that it is said of.
+        path: String,
+        /// Which character or which length is not allowed.
+        error: NameError,
+    },
 }
 
 impl ConfigError {
@@ -196,6 +216,7 @@ impl ConfigError {
         match self {
             ConfigError::Syntax { .. } => None,
             ConfigError::Mismatch { mismatch, .. } => mismatch.hint(),
+            ConfigError::Misnamed { error, .. } => error.hint(),
         }
     }
 }
@@ -217,10 +238,15 @@ impl Config {
             path: Path::Root(""),
             entries: &entries,
         };
-        root.only(&["kernel", "storage", "plugins"])?;
+        root.only(&["kernel", "storage", "capabilities", "pipelines", "plugins"])?;
+        let pipelines = read(root.get("pipelines"), capabilities::pipelines)?;
         Ok(Config {
             kernel: read(root.get("kernel"), kernel)?,
             storage: read(root.get("storage"), storage)?,
+            capabilities: read(root.get("capabilities"), |node| {
+                capabilities::capabilities(node, &pipelines)
+            })?,
+            pipelines,
             plugins: read(root.get("plugins"), plugins)?,
         })
     }
@@ -263,6 +289,7 @@ fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
         "stuck_after",
         "worker",
         "vet",
+        "measure",
     ])?;
     let default = KernelConfig::default();
     let duration = |key, default| table.get(key).map_or(Ok(default), |node| node.duration());
@@ -287,6 +314,9 @@ fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
         vet: table
             .get("vet")
             .map_or(Ok(default.vet), |node| node.boolean())?,
+        measure: table
+            .get("measure")
+            .map_or(Ok(default.measure), |node| node.boolean())?,
     })
 }
 
@@ -308,11 +338,9 @@ fn storage(node: Node<'_>) -> Result<StorageConfig, ConfigError> {
 
 fn plugins(node: Node<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigError> {
     let table = node.table()?;
+    table.names(NameKind::Plugin)?;
     let mut plugins = BTreeMap::new();
     for (name, node) in table.iter() {
-        if NameKind::Plugin.check(name).is_err() {
-            return Err(node.misnamed());
-        }
         plugins.insert(name.to_owned(), plugin(node)?);
     }
     Ok(plugins)
@@ -343,10 +371,9 @@ fn allow(node: Node<'_>) -> Result<Allow, ConfigError> {
         "state",
         "provide",
     ])?;
-    let expected = "a name or a pattern such as \"device.**\"";
     let patterns = |key| {
         read(table.get(key), |node| {
-            node.list(expected, |text| text.parse().ok())
+            node.list(document::PATTERN, |node| node.pattern())
         })
     };
     Ok(Allow {

@@ -5,16 +5,19 @@ use std::{
     future::poll_fn,
     sync::{Arc, atomic::AtomicUsize},
     task::Poll,
+    time::Duration,
 };
 
 use octa_loader::{EventParts, EventView, Instance, Outcome, Started, Subscription as Declared};
 use octa_plugin_api::{Error, ErrorKind, block_on};
 
 use crate::{
+    backoff::backoff,
     bus::{Held, Publisher},
     fate::Fate,
     services::Probation,
     spare::Spare,
+    time::Clock,
 };
 
 mod dead_letter;
@@ -45,6 +48,10 @@ impl EventView for Held {
     }
 }
 
+/// How long the first repetition waits, and any at most, if the plugin does not say.
+const BACKOFF: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
 /// Delivers the events of one subscription to one handler of one generation.
 #[derive(Clone)]
 pub(crate) struct Deliveries {
@@ -53,6 +60,8 @@ pub(crate) struct Deliveries {
     pub(crate) declared: Declared,
     pub(crate) publisher: Publisher,
     pub(crate) spare: Spare,
+    /// What repetitions wait by.
+    pub(crate) clock: Arc<dyn Clock>,
     /// Where it is noted how deliveries end, in a generation's first seconds.
     pub(crate) probation: Option<Arc<Probation>>,
     /// Where it is noted what was in hand when its process died.
@@ -77,6 +86,21 @@ impl Deliveries {
             Err(error) if refused(&error) => None,
             result => Some(result.map(drop)),
         }
+    }
+
+    /// How long an event waits until it is tried again. By chance, so that those who failed at the
+    /// same moment do not all come back at once.
+    fn pause(&self, held: &Held) -> Duration {
+        let declared = &self.declared;
+        let (first, most) = (declared.backoff, declared.backoff_max);
+        let first = first.unwrap_or(BACKOFF);
+        let seed = (&self.instance.name(), self.handler, held.event.id);
+        backoff(
+            first,
+            most.unwrap_or(BACKOFF_MAX),
+            held.attempt,
+            (seed, held.attempt),
+        )
     }
 
     /// Delivers to a handler that may block, on a thread to spare.

@@ -3,6 +3,7 @@
 mod decided;
 mod errors;
 mod log_budget;
+mod publishing;
 mod subscriptions;
 mod tasks;
 mod trial;
@@ -15,14 +16,15 @@ use std::{
 };
 
 use octa_loader::{
-    BoxFuture, Envelope, Host, LogLine, Manifest, NameKind, Outcome, Request, Submitted, operation,
+    BoxFuture, Envelope, Host, LogLine, Manifest, Outcome, Request, Submitted, call_flag, operation,
 };
 use octa_plugin_api::{Error, ErrorKind, Payload};
 
 use crate::{
     authorize::{Wish, authorize},
-    bus::{Bus, Delivery, Draft, JSON, PublishOutcome, Publisher},
+    bus::{Bus, Publisher},
     config::Allow,
+    dead_letters::DeadLetters,
     pool::Pool,
     services::{Begun, Route, Services},
     state::State,
@@ -33,12 +35,13 @@ use decided::Decided;
 use log_budget::{LINES, LogBudget, Verdict, WINDOW};
 use subscriptions::{Inbox, Subscriptions};
 use tasks::Tasks;
-use trial::{Effect, HeldEvent, Trial};
+use trial::{Effect, Trial};
 
 /// Everything that plugins can reach, shared by the whole kernel.
 #[derive(Debug, Clone)]
 pub(crate) struct Commons {
     pub(crate) bus: Bus,
+    pub(crate) letters: DeadLetters,
     pub(crate) services: Services,
     pub(crate) state: State,
     pub(crate) storage: Storage,
@@ -128,10 +131,7 @@ impl Facilities {
         while let Some(effect) = self.trial.next(done) {
             match effect {
                 Effect::Publish(event) => {
-                    // The topic was checked when it was held back.
-                    if let Ok(PublishOutcome::Waiting(delivery)) = publisher.send(event.draft()) {
-                        waiting.push(delivery);
-                    }
+                    waiting.extend(self.publish_now(&publisher, &event));
                 }
                 Effect::Subscribe(inbox) => self.open(&inbox, predecessor),
                 Effect::Spawn(task) => self.begin(task),
@@ -223,63 +223,6 @@ impl Facilities {
         }
     }
 
-    fn publish(&self, request: &Request<'_>) -> Result<Submitted, Error> {
-        self.may(Wish::Publish(request.target))?;
-        let Some(publisher) = self.publisher.get() else {
-            return self.publish_later(request);
-        };
-        let draft = Draft {
-            topic: request.target,
-            payload: request.payload.clone(),
-            content_type: JSON,
-            correlation: request.envelope.correlation,
-        };
-        match publisher.send(draft).map_err(errors::name)? {
-            PublishOutcome::Ready(matched) => {
-                Ok(ready(Outcome::ok(matched as u64, Payload::empty())))
-            }
-            PublishOutcome::Waiting(delivery) => Ok(Submitted::New(self.within(
-                request.envelope.remaining,
-                "the subscribers that are waited for",
-                async move { Outcome::ok(delivery.await as u64, Payload::empty()) },
-            ))),
-        }
-    }
-
-    /// Nobody knows yet how many subscriptions will match.
-    #[cold]
-    fn publish_later(&self, request: &Request<'_>) -> Result<Submitted, Error> {
-        NameKind::Topic
-            .check(request.target)
-            .map_err(errors::name)?;
-        let event = Effect::Publish(HeldEvent::of(request));
-        match self.trial.hold(event, &self.manifest.name)? {
-            None => Ok(ready(Outcome::ok(0, Payload::empty()))),
-            // The trial has just ended: now there is a publisher.
-            Some(_) => self.publish(request),
-        }
-    }
-
-    /// Waits on behalf of the plugin for room for what was held back.
-    fn see_through(&self, waiting: Vec<Delivery>) {
-        if waiting.is_empty() {
-            return;
-        }
-        let all = async move {
-            for delivery in waiting {
-                delivery.await;
-            }
-            Outcome::ok(0, Payload::empty())
-        };
-        let all = self.within(None, "the subscribers that are waited for", all);
-        let plugin = self.manifest.name.clone();
-        self.commons.pool.spawn(async move {
-            if let Err(error) = all.await.result {
-                log::warn!("events of plugin `{plugin}` are dropped: {error}");
-            }
-        });
-    }
-
     fn call(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Submitted, Error> {
         let name = request.target;
         let route = self.routes.get_or("call", name, || {
@@ -293,17 +236,14 @@ impl Facilities {
             caller: &self.manifest.name,
             ..request.envelope
         };
-        let correlation = envelope.correlation;
-        Ok(
-            match self
-                .commons
-                .services
-                .begin(&route, &envelope, correlation, &request.payload, cx)
-            {
-                Begun::Ready(outcome) => ready(outcome),
-                Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),
-            },
-        )
+        let services = &self.commons.services;
+        let (correlation, payload) = (envelope.correlation, &request.payload);
+        let may_retry = request.flags & call_flag::NO_RETRIES == 0;
+        let begun = services.begin(&route, &envelope, correlation, payload, may_retry, cx);
+        Ok(match begun {
+            Begun::Ready(outcome) => ready(outcome),
+            Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),
+        })
     }
 
     /// A trial does what can be done twice, and nothing else that others would notice.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use octa_loader::{Capability as Declared, Envelope, Outcome, Pattern};
+use octa_loader::{Capability as Declared, Envelope, Outcome};
 use octa_plugin_api::{Error, ErrorKind, Input, Output, Payload};
 use thiserror::Error;
 use tokio::{
@@ -19,13 +19,13 @@ use tokio::{
 
 use crate::{
     builder::Builder,
-    bus::{Publisher, Subscription, SubscriptionOptions},
+    bus::Publisher,
     config::Config,
     facilities::Commons,
     ids::Ids,
     manager::{Command, Event, Goal, ScanError, Seen, View},
-    reload::{Applied, ReloadPlan, Reloaded, RollbackOptions},
-    services::{Begun, PendingCall, Route},
+    reload::{Applied, ReloadPlan, Reloaded, RollbackOptions, nanos},
+    services::{Begun, Looking, PendingCall, Route, ServiceStatus},
     spare::Spare,
     state::State,
     status::{PluginStatus, Problem, RejectedFile},
@@ -33,6 +33,11 @@ use crate::{
     watchdog::Watchdog,
     why::{Scene, Why, explain},
 };
+
+mod events;
+
+pub use events::PublishOptions;
+pub(crate) use events::not_retained;
 
 /// A plugin kernel. Clones are the same kernel; it ends with [`stop`](Self::stop), or hard when
 /// the last clone is dropped.
@@ -112,6 +117,8 @@ pub struct CallOptions {
     pub routing_key: String,
     /// What ties together everything that this call leads to; 0 for a new one.
     pub correlation_id: u128,
+    /// Whether an error is the end, also where the capability is declared to be tried again.
+    pub no_retries: bool,
 }
 
 impl Kernel {
@@ -157,6 +164,7 @@ impl Kernel {
     pub async fn stop(&self) {
         self.ask(Command::StopAll).await;
         self.commons().bus.close();
+        self.commons().letters.close().await;
         if let Err(error) = self.commons().storage.close().await {
             log::error!("the storage did not close well: {error}");
         }
@@ -283,6 +291,8 @@ impl Kernel {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        // Dead letters of before come first: what plugins do may add some.
+        self.commons().letters.known().await;
         let (reply, answer) = oneshot::channel();
         let asked = self.0.running.events.send(Event::Command(command(reply)));
         asked.ok()?;
@@ -297,14 +307,17 @@ impl Kernel {
 
     /// Explains why a plugin is where it is, as a tree of causes. Also explained are a rejected
     /// file, by its path, its name or the name of the plugin that it would have been, and a
-    /// capability, by those who offer it.
+    /// capability: whom its calls go to and how they are treated.
     ///
     /// # Errors
     ///
     /// If nothing is called so; names the nearest known.
     pub fn why(&self, plugin: &str) -> Result<Why, Problem> {
         let view = self.0.running.view.load();
+        let commons = self.commons();
+        let (services, now) = (commons.services.known(), nanos(commons.clock.wall()));
         let scene = Scene::new(view.plugins.iter().map(Seen::facts), view.rejected.clone());
+        let scene = scene.serving(services, now);
         explain(&scene, plugin)
     }
 
@@ -318,7 +331,7 @@ impl Kernel {
     pub fn capabilities(&self) -> Vec<(Declared, Vec<String>)> {
         let describe = |route: Arc<Route>| {
             let providers = route.providers();
-            let declared = providers.first()?.describe()?;
+            let declared = route.describe()?;
             let names = providers
                 .iter()
                 .map(|p| p.instance.name().to_string())
@@ -331,6 +344,31 @@ impl Kernel {
             .into_iter()
             .filter_map(describe)
             .collect()
+    }
+
+    /// How capabilities do: who offers each, how its calls are treated, and what became of them.
+    pub fn services(&self) -> Vec<ServiceStatus> {
+        self.commons().services.status()
+    }
+
+    /// How one capability does, also one that nobody offers now.
+    ///
+    /// # Errors
+    ///
+    /// If it was never offered; names the nearest known.
+    pub fn service(&self, capability: &str) -> Result<ServiceStatus, CallError> {
+        let services = &self.commons().services;
+        services.find(capability)?;
+        let status = services.status_of(capability);
+        status.ok_or_else(|| Error::new(ErrorKind::UnknownCapability, "it is gone").into())
+    }
+
+    /// Measures rates and latencies of all capabilities until what is returned is dropped; those
+    /// that are called in a special way may be measured all the time by `[kernel] measure`.
+    ///
+    /// A plain call is not measured otherwise, and pays nothing for it.
+    pub fn measure(&self) -> Measuring {
+        Measuring(self.commons().services.look())
     }
 
     /// A handle on a capability, for calling it often.
@@ -379,51 +417,12 @@ impl Kernel {
             ..Envelope::of(HOST)
         };
         let correlation = self.correlation(options.correlation_id);
-        let mut pending = None;
-        let outcome =
-            poll_fn(|cx| capability.poll(&mut pending, &envelope, correlation, input, cx)).await;
+        let (mut pending, may_retry) = (None, !options.no_retries);
+        let outcome = poll_fn(|cx| {
+            capability.poll(&mut pending, &envelope, correlation, input, may_retry, cx)
+        });
+        let outcome = outcome.await;
         Ok(outcome.result?)
-    }
-
-    /// Publishes an event, with JSON; answers how many subscriptions matched.
-    ///
-    /// # Errors
-    ///
-    /// An invalid topic, data that refuses to be serialised, or subscribers with back-pressure that
-    /// make no room within the configured deadline of calls.
-    pub async fn publish(
-        &self,
-        topic: &str,
-        data: &(impl Output + ?Sized),
-    ) -> Result<usize, CallError> {
-        let published = self
-            .0
-            .publisher
-            .publish(topic, data.encode()?, self.correlation(0));
-        let outcome = published.map_err(|e| Error::new(ErrorKind::InvalidInput, e.to_string()))?;
-        let limit = self.commons().services.default_deadline();
-        tokio::select! {
-            matched = outcome => Ok(matched),
-            () = self.commons().clock.sleep(limit) => {
-                let message = format!("subscribers did not make room on `{topic}` within {limit:?}");
-                Err(Error::new(ErrorKind::Deadline, message).into())
-            }
-        }
-    }
-
-    /// Subscribes to the events of a pattern.
-    ///
-    /// # Errors
-    ///
-    /// An invalid pattern.
-    pub async fn subscribe(&self, pattern: &str) -> Result<Subscription, CallError> {
-        let pattern: Pattern = pattern.parse().map_err(|e: octa_loader::NameError| {
-            Error::new(ErrorKind::InvalidInput, e.to_string())
-        })?;
-        Ok(self
-            .commons()
-            .bus
-            .subscribe(SubscriptionOptions::new(HOST, pattern)))
     }
 
     /// The in-memory state.
@@ -439,6 +438,11 @@ impl Kernel {
 
 /// What the host's own calls and subscriptions are known as.
 pub(crate) const HOST: &str = "host";
+
+/// As long as it is there, rates and latencies of all capabilities are measured.
+#[derive(Debug)]
+#[must_use = "nothing is measured any more once it is dropped"]
+pub struct Measuring(#[expect(dead_code, reason = "its drop is what counts")] Looking);
 
 /// A handle on a capability: stays good while its providers come and go.
 #[derive(Debug, Clone)]
@@ -469,17 +473,20 @@ impl Capability {
         envelope: &Envelope<'_>,
         correlation: u128,
         input: &Payload,
+        may_retry: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome> {
         if let Some(pending) = pending {
             return Pin::new(pending).poll(cx);
         }
-        match self
-            .kernel
-            .commons()
-            .services
-            .begin(&self.route, envelope, correlation, input, cx)
-        {
+        match self.kernel.commons().services.begin(
+            &self.route,
+            envelope,
+            correlation,
+            input,
+            may_retry,
+            cx,
+        ) {
             Begun::Ready(outcome) => Poll::Ready(outcome),
             Begun::Pending(call) => {
                 *pending = Some(call);
@@ -508,9 +515,14 @@ impl Future for Call<'_> {
             None => this.capability.kernel.correlation(0),
             Some(_) => 0,
         };
-        let polled = this
-            .capability
-            .poll(&mut this.pending, ENVELOPE, correlation, this.input, cx);
+        let polled = this.capability.poll(
+            &mut this.pending,
+            ENVELOPE,
+            correlation,
+            this.input,
+            true,
+            cx,
+        );
         polled.map(|outcome| outcome.result.map_err(CallError))
     }
 }

@@ -22,6 +22,7 @@
 
 mod backoff;
 mod builder;
+mod dead_letters;
 mod deliveries;
 mod facilities;
 mod fate;
@@ -35,6 +36,7 @@ mod reload;
 mod services;
 mod spare;
 mod status;
+mod sync;
 mod watchdog;
 mod why;
 
@@ -49,7 +51,9 @@ pub mod time;
 
 pub use builder::{BuildError, Builder};
 pub use config::Config;
-pub use kernel::{Call, CallError, CallOptions, Capability, Kernel, PluginError};
+pub use kernel::{
+    Call, CallError, CallOptions, Capability, Kernel, Measuring, PluginError, PublishOptions,
+};
 pub use linked::Linked;
 pub use manager::ScanError;
 pub use octa_loader::{FileRules, Manifest};
@@ -58,8 +62,11 @@ pub use reload::{
     Applied, GenerationStatus, ReloadKind, ReloadPlan, Reloaded, RetiredStatus, RollbackOptions,
     StateCarried, StateSource,
 };
+pub use services::{
+    BreakerState, BreakerStatus, CallCounts, Measured, ProviderStatus, ServiceStatus,
+};
 pub use status::{
-    Blame, BlockedStatus, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem,
+    Blame, BlockedStatus, DeadLetter, FAULTS_MAX, Fault, FaultKind, Ledger, PluginStatus, Problem,
     ProcessStatus, RejectedFile, RestartStatus, SubscriptionStatus,
 };
 pub use why::{Cause, Why};

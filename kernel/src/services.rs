@@ -6,21 +6,42 @@
 mod again;
 mod call;
 mod chain;
+mod checks;
+mod counts;
+mod guard;
+mod guarded;
 mod health;
 mod intake;
 mod kept;
+mod keyed;
+mod order;
 mod pending;
 mod probation;
 mod route;
+mod rules;
+mod seat;
+mod status;
+mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use octa_loader::{Capability, Envelope, Instance, Manifest};
 use octa_plugin_api::{Error, ErrorKind};
 use parking_lot::Mutex;
+
+pub use counts::CallCounts;
+pub use guard::{BreakerState, BreakerStatus, Measured};
+pub use status::{ProviderStatus, ServiceStatus};
 
 pub(crate) use call::Begun;
 pub(crate) use health::Health;
@@ -28,8 +49,9 @@ pub(crate) use intake::Intake;
 pub(crate) use pending::PendingCall;
 pub(crate) use probation::Probation;
 pub(crate) use route::{Provider, Route};
+pub(crate) use seat::WAIT;
 
-use crate::{fate::Fate, nearest::nearest, spare::Spare, time::Clock};
+use crate::{config::Config, fate::Fate, nearest::nearest, pool::Pool, spare::Spare, time::Clock};
 
 /// All capabilities of a kernel. Clones are the same.
 #[derive(Debug, Clone)]
@@ -44,17 +66,47 @@ struct Shared {
     change: Mutex<()>,
     clock: Arc<dyn Clock>,
     spare: Spare,
+    /// Runs calls that nobody waits for.
+    pool: Pool,
     deadline: Duration,
+    measured: Measuring,
+}
+
+/// Whether rates and latencies of all capabilities are kept.
+#[derive(Debug, Default)]
+struct Measuring {
+    configured: AtomicBool,
+    /// Those who look at them now.
+    lookers: AtomicUsize,
+}
+
+impl Measuring {
+    fn is_on(&self) -> bool {
+        self.configured.load(Ordering::Relaxed) || self.lookers.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Somebody who looks at rates and latencies: as long as there is one, they are kept.
+#[derive(Debug)]
+pub(crate) struct Looking(Services);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.0.measured.lookers.fetch_sub(1, Ordering::Relaxed);
+        self.0.measure();
+    }
 }
 
 impl Services {
-    pub(crate) fn new(clock: Arc<dyn Clock>, spare: Spare, deadline: Duration) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, spare: Spare, pool: Pool, deadline: Duration) -> Self {
         Self(Arc::new(Shared {
             routes: ArcSwap::default(),
             change: Mutex::new(()),
             clock,
             spare,
+            pool,
             deadline,
+            measured: Measuring::default(),
         }))
     }
 
@@ -67,22 +119,68 @@ impl Services {
     /// and not that nobody knows it.
     pub(crate) fn announce(&self, manifest: &Manifest) {
         let _changing = self.0.change.lock();
-        let known = self.0.routes.load();
-        let is_new = |name: &&str| !known.contains_key(*name);
-        let names = manifest
-            .capabilities
-            .iter()
-            .map(|capability| &*capability.name);
-        let new: Vec<&str> = names.filter(is_new).collect();
-        if new.is_empty() {
-            return;
-        }
-        let mut routes = HashMap::clone(&known);
-        for name in new {
-            let number = routes.len();
-            routes.insert(name.into(), Arc::new(Route::new(name.into(), number)));
+        let mut routes = HashMap::clone(&self.0.routes.load());
+        for capability in &manifest.capabilities {
+            let route = self.route(&mut routes, &capability.name);
+            route.declare(&capability.policy);
         }
         self.0.routes.store(Arc::new(routes));
+    }
+
+    /// Calls capabilities as a configuration says from now on. What is remembered of their calls
+    /// stays where the settings for it are the same.
+    pub(crate) fn configure(&self, config: &Config) {
+        let _changing = self.0.change.lock();
+        let mut routes = HashMap::clone(&self.0.routes.load());
+        for name in config.capabilities.keys().chain(config.pipelines.keys()) {
+            self.route(&mut routes, name);
+        }
+        self.0
+            .measured
+            .configured
+            .store(config.kernel.measure, Ordering::Relaxed);
+        let is_measured = self.0.measured.is_on();
+        for (name, route) in &routes {
+            let configured = config.capabilities.get(&**name);
+            let steps = config.pipelines.get(&**name);
+            let steps = steps.map(|steps| steps.iter().map(|it| it.as_str().into()).collect());
+            route.wish(|wishes| {
+                wishes.configured = configured.cloned().unwrap_or_default();
+                wishes.steps = steps;
+                wishes.is_measured = is_measured;
+            });
+        }
+        self.0.routes.store(Arc::new(routes));
+    }
+
+    /// Keeps rates and latencies of all capabilities until what is returned is dropped.
+    pub(crate) fn look(&self) -> Looking {
+        self.0.measured.lookers.fetch_add(1, Ordering::Relaxed);
+        self.measure();
+        Looking(self.clone())
+    }
+
+    fn measure(&self) {
+        let _changing = self.0.change.lock();
+        let is_measured = self.0.measured.is_on();
+        for route in self.0.routes.load().values() {
+            route.wish(|wishes| wishes.is_measured = is_measured);
+        }
+    }
+
+    /// The route of a capability, made if it is new.
+    fn route<'a>(
+        &self,
+        routes: &'a mut HashMap<Arc<str>, Arc<Route>>,
+        name: &str,
+    ) -> &'a Arc<Route> {
+        let number = routes.len();
+        let route = routes.entry(name.into());
+        route.or_insert_with_key(|name| {
+            let route = Route::new(name.clone(), number, self.0.clock.clone());
+            route.wish(|wishes| wishes.is_measured = self.0.measured.is_on());
+            Arc::new(route)
+        })
     }
 
     /// Offers the capabilities of an instance, in the place of what its plugin offered before:
@@ -101,6 +199,7 @@ impl Services {
         fate: &Fate,
     ) {
         let _changing = self.0.change.lock();
+        let seed = order::hash(instance.name());
         let offer = |handler, capability: &Capability| Provider {
             instance: instance.clone(),
             handler,
@@ -111,13 +210,13 @@ impl Services {
             probation: probation.clone(),
             health: health.clone(),
             fate: fate.clone(),
+            policy: Arc::new(capability.policy.clone()),
+            seed,
+            guard: None,
         };
         let mut routes = HashMap::clone(&self.0.routes.load());
         for (handler, capability) in (0..).zip(&manifest.capabilities) {
-            let number = routes.len();
-            let route = routes
-                .entry(capability.name.as_str().into())
-                .or_insert_with_key(|name| Arc::new(Route::new(name.clone(), number)));
+            let route = self.route(&mut routes, &capability.name);
             route.put(offer(handler, capability));
         }
         for route in routes.values() {

@@ -10,6 +10,10 @@ use crate::{
     reload::{GenerationStatus, RetiredStatus},
 };
 
+mod bus;
+
+pub use bus::{DeadLetter, SubscriptionStatus};
+
 /// A plugin and how it is.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -203,22 +207,6 @@ pub struct Ledger {
     pub held_events: usize,
     /// Tasks that are held back until it has taken over.
     pub held_tasks: usize,
-}
-
-/// A subscription and what it has done so far.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct SubscriptionStatus {
-    /// The topics.
-    pub pattern: String,
-    /// Events that matched.
-    pub matched: u64,
-    /// Events that were handed over.
-    pub delivered: u64,
-    /// Events that were given up because the queue was full.
-    pub dropped: u64,
-    /// Events that wait.
-    pub queued: usize,
 }
 
 /// A file of the plugin directory that is no plugin, or none that can run here.

@@ -12,8 +12,12 @@ mod file;
 mod meant;
 mod needs;
 mod plugin;
+mod provider;
 mod rest;
+mod rules;
+mod service;
 mod serving;
+mod trail;
 
 use std::fmt;
 

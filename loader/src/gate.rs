@@ -2,17 +2,14 @@
 //! when the last one has left.
 
 use std::{
-    cell::Cell,
     fmt,
-    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
     task::{Poll, Waker},
 };
 
-use parking_lot::Mutex;
-
-/// How many counters there are; a power of two. One shared counter would make two calling
-/// threads slower together than one alone.
-const SHARDS: usize = 16;
+use crate::{
+    shard::{SHARDS, shard_of_this_thread},
+    sync::{AtomicU8, AtomicUsize, Mutex, Ordering},
+};
 
 /// The states of a gate.
 const SHUT: u8 = 0;
@@ -146,20 +143,6 @@ impl fmt::Debug for Gate {
             self.count()
         )
     }
-}
-
-#[inline(always)]
-fn shard_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    SHARD.with(|shard| {
-        if shard.get() == usize::MAX {
-            shard.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-        }
-        shard.get()
-    })
 }
 
 #[cfg(test)]

@@ -32,10 +32,12 @@ mod outcome;
 mod owned;
 mod pattern;
 pub mod presence;
+mod shard;
 mod slot;
 mod source;
 mod stage;
 mod store;
+mod sync;
 mod sys;
 mod unload;
 mod wakers;
@@ -60,7 +62,7 @@ pub use link::{ChildEnd, Link, LinkError, Parked, QUEUE_BYTES_MAX, Receiving, Vi
 pub use manifest::{
     AbiVersion, Allocator, Capability, Dependency, Fingerprint, FormatVersion, MANIFEST_BYTES_MAX,
     Manifest, ManifestError, Need, Overflow, PanicStrategy, Permissions, Placement, ReloadMode,
-    Subscription,
+    Subscription, policy,
 };
 pub use name::{
     NAME_BYTES_MAX, NAME_SEGMENTS_MAX, NameError, NameFault, NameKind, PLUGIN_NAME_BYTES_MAX,
@@ -68,7 +70,7 @@ pub use name::{
 /// The major version of the ABI that this loader speaks.
 pub use octa_plugin_abi::MAJOR as ABI_MAJOR;
 /// What a plugin can ask of its host: the numbers of the operations.
-pub use octa_plugin_abi::operation::{self, expect};
+pub use octa_plugin_abi::operation::{self, call_flag, expect, publish_flag};
 pub use octa_wire::{Confinement, Limits, Sandbox};
 pub use outcome::Outcome;
 pub use pattern::Pattern;

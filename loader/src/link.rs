@@ -6,10 +6,7 @@
 
 use std::{
     fmt, io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd, OwnedFd},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +15,6 @@ use std::{
 };
 
 use octa_wire::FRAME_BYTES_MAX;
-use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 
 mod assembly;
@@ -35,11 +31,12 @@ mod tests;
 pub use error::{LinkError, Violation};
 pub use receiving::Receiving;
 
+use crate::sync::{Mutex, MutexGuard};
 use {
     memory::{Memory, Side},
     receiving::Inbox,
     sending::Outbox,
-    socket::{Nudge, Ready},
+    socket::{Nudge, Ready, Socket},
 };
 
 /// The most bytes that wait for the other process to take them.
@@ -47,7 +44,7 @@ pub const QUEUE_BYTES_MAX: usize = 256 << 20;
 
 /// One end of a connection. Any thread may send; who receives is settled by [`Receiving`].
 pub struct Link {
-    socket: UnixStream,
+    socket: Socket,
     memory: Option<Memory>,
     over_rings: AtomicBool,
     outbox: Mutex<Outbox>,
@@ -93,7 +90,7 @@ impl Link {
             0 => None,
             bytes => Some(memory::create(bytes)?),
         };
-        let (ours, theirs) = UnixStream::pair()?;
+        let (ours, theirs) = Socket::pair()?;
         let mapped = match &memory {
             Some(memory) => Some(Memory::map(memory.as_fd(), Side::Kernel)?),
             None => None,
@@ -118,7 +115,7 @@ impl Link {
         Self::new(socket.into(), mapped)
     }
 
-    fn new(socket: UnixStream, memory: Option<Memory>) -> io::Result<Self> {
+    fn new(socket: Socket, memory: Option<Memory>) -> io::Result<Self> {
         socket::prepare(&socket)?;
         Ok(Self {
             socket,

@@ -3,14 +3,19 @@
 //! Finding that JSON in a file is the job of `inspect`; whether its wishes are granted is the
 //! kernel's.
 
+use std::time::Duration;
+
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::pattern::Pattern;
+use policy::{Policy, optional_milliseconds};
 
+mod check;
 mod error;
 mod parse;
+pub mod policy;
 mod version;
 
 pub use error::ManifestError;
@@ -144,6 +149,9 @@ pub struct Capability {
     /// Default deadline of a call, in milliseconds.
     #[serde(default)]
     pub deadline_ms: Option<u64>,
+    /// How its calls are treated, unless the configuration says otherwise.
+    #[serde(default, skip_serializing_if = "Policy::is_empty")]
+    pub policy: Policy,
 }
 
 /// A handler for the events of some topics.
@@ -157,7 +165,7 @@ pub struct Subscription {
     /// Most events that wait; at least 1.
     #[serde(
         default = "parse::default_capacity",
-        deserialize_with = "parse::at_least_one"
+        deserialize_with = "policy::at_least_one"
     )]
     pub capacity: u32,
     /// What happens to an event that finds the queue full.
@@ -166,12 +174,28 @@ pub struct Subscription {
     /// Most events handled at once; at least 1, and 1 keeps their order.
     #[serde(
         default = "parse::default_concurrency",
-        deserialize_with = "parse::at_least_one"
+        deserialize_with = "policy::at_least_one"
     )]
     pub concurrency: u32,
     /// How often an event is tried again when its handler fails.
     #[serde(default)]
     pub retries: u32,
+    /// How long the first of these waits; each further one waits longer.
+    #[serde(
+        default,
+        rename = "backoff_ms",
+        with = "optional_milliseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub backoff: Option<Duration>,
+    /// The longest that one of them waits.
+    #[serde(
+        default,
+        rename = "backoff_max_ms",
+        with = "optional_milliseconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub backoff_max: Option<Duration>,
     /// True if the handler blocks the thread that it runs on.
     #[serde(default)]
     pub blocking: bool,

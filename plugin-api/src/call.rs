@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use octa_plugin_abi::{self as abi, RSlice, RStr};
+use octa_plugin_abi::{self as abi, RSlice, RStr, operation::call_flag};
 
 use crate::clock::Moment;
 
@@ -58,6 +58,7 @@ struct Owned {
     /// What the next calls shall carry; the keys of the call that is handled are its own.
     next_routing_key: String,
     next_idempotency_key: String,
+    next_flags: u32,
 }
 
 impl CallInfo {
@@ -193,6 +194,19 @@ impl CallInfo {
         self.changed(|owned| owned.next_routing_key = key.to_owned())
     }
 
+    /// The same circumstances, whose calls are not tried again.
+    pub(crate) fn without_retries(&self) -> Self {
+        self.changed(|owned| owned.next_flags |= call_flag::NO_RETRIES)
+    }
+
+    /// How the next calls are to be treated.
+    pub(crate) fn call_flags(&self) -> u32 {
+        match &self.source {
+            Source::Owned(owned) => owned.next_flags,
+            Source::Nobody | Source::Call(_) | Source::Event { .. } => 0,
+        }
+    }
+
     fn changed(&self, change: impl FnOnce(&mut Owned)) -> Self {
         let mut owned = self.own();
         change(&mut owned);
@@ -317,6 +331,10 @@ mod tests {
         assert_eq!((next.attempt, next.chain.as_str()), (0, "00000001"));
         let keyed = handled.with_idempotency_key("twice");
         assert_eq!(keyed.envelope().idempotency_key.as_str(), "twice");
+        assert_eq!((keyed.call_flags(), handled.call_flags()), (0, 0));
+        let once = keyed.without_retries();
+        assert_eq!(once.call_flags(), call_flag::NO_RETRIES);
+        assert_eq!(once.envelope().idempotency_key.as_str(), "twice");
         assert_eq!(keyed.idempotency_key(), Some("once"));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     subscription::Subscription,
     values::{State, Storage},
 };
-use octa_plugin_abi::operation;
+use octa_plugin_abi::operation::{self, publish_flag};
 
 /// An instance's identity, shared by all its contexts.
 #[derive(Debug)]
@@ -145,6 +145,16 @@ impl Context {
         }
     }
 
+    /// The same context whose calls are not tried again, also where that is declared: an error is
+    /// the end of them.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        Self {
+            identity: IdentityRef::Owned(Arc::clone(&self.identity)),
+            info: self.info.without_retries(),
+        }
+    }
+
     /// Publishes an event; answers how many subscriptions matched.
     ///
     /// Waits only while a subscription that declared back-pressure is full.
@@ -162,6 +172,39 @@ impl Context {
         answer.result.map(|_| answer.number)
     }
 
+    /// Publishes an event and keeps it as the last of its topic: every subscription to come that
+    /// matches is handed it first, until another takes its place or it is
+    /// [cleared](Self::clear_retained). Answers how many subscriptions matched.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish); and if there is no room, then it was not published either.
+    pub async fn publish_retained<T: Output + ?Sized>(&self, topic: &str, data: &T) -> Result<u64> {
+        let payload = data.encode()?;
+        let answer = self
+            .ask(operation::PUBLISH)
+            .flags(publish_flag::RETAIN)
+            .target(topic)
+            .payload(payload)
+            .await;
+        answer.result.map(|_| answer.number)
+    }
+
+    /// Forgets the retained event of a topic; answers whether there was one. Who publishes there
+    /// may do it, whoever had it retained.
+    ///
+    /// # Errors
+    ///
+    /// An invalid topic or a missing permission.
+    pub async fn clear_retained(&self, topic: &str) -> Result<bool> {
+        let answer = self
+            .ask(operation::PUBLISH)
+            .flags(publish_flag::CLEAR)
+            .target(topic)
+            .await;
+        answer.result.map(|_| answer.number > 0)
+    }
+
     /// Calls a capability of whichever plugin offers it.
     ///
     /// # Errors
@@ -176,6 +219,7 @@ impl Context {
         let input = input.encode()?;
         let answer = self
             .ask(operation::CALL)
+            .flags(self.info.call_flags())
             .target(capability)
             .payload(input)
             .await;

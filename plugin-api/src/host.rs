@@ -183,6 +183,11 @@ impl<'a> Ask<'a> {
         self
     }
 
+    pub(crate) fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
     pub(crate) fn expect(mut self, flags: u32, version: u64) -> Self {
         self.flags = flags;
         self.number = version;

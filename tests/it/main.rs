@@ -26,6 +26,7 @@ mod placement;
 mod program;
 mod reload;
 mod scenarios;
+mod services_cli;
 mod supervision;
 mod trees;
 mod unload;

@@ -43,7 +43,7 @@ fn a_flipped_bit() {
 #[test]
 fn a_version_that_is_not_known() {
     check(
-        &forge::manifest("desk", &[("\"manifest\":\"1.0\"", "\"manifest\":\"2.0\"")]),
+        &forge::manifest("desk", &[("\"manifest\":\"1.1\"", "\"manifest\":\"2.0\"")]),
         "rejected: file `HOME/plugins/bad.so` has a manifest that cannot be used: the \
                 manifest has format `2.0`, expected `1.x` (hint: the plugin was built with a \
                 newer plugin API: update this host, or build the plugin with the plugin API \
@@ -57,7 +57,7 @@ fn unknown_fields() {
     check(
         &forge::manifest("desk", &changes),
         "rejected: file `HOME/plugins/bad.so` has a manifest that cannot be used: \
-                fields `neets`, `permissions.kall` are unknown to manifest format `1.0` \
+                fields `neets`, `permissions.kall` are unknown to manifest format `1.1` \
                 (hint: the plugin API writes the manifest by itself: build the plugin again \
                 without editing it)",
     );
@@ -113,7 +113,7 @@ fn a_newer_minor_version_may_have_fields_that_are_not_known() {
     run(async {
         let home = Home::with(&[]);
         let changes = [
-            ("\"manifest\":\"1.0\"", "\"manifest\":\"1.7\""),
+            ("\"manifest\":\"1.1\"", "\"manifest\":\"1.7\""),
             ("\"needs\":", "\"neets\":"),
         ];
         home.put("desk", &forge::manifest("desk", &changes));

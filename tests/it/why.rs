@@ -2,6 +2,7 @@
 //! kernel; those that no scenario here can bring about are thought up in the kernel's own tests.
 
 mod broken;
+mod calls;
 mod meant;
 mod processes;
 mod resting;
@@ -18,8 +19,8 @@ use crate::{
     home::{Running, read},
 };
 
-/// Checks the tree of a plugin, and that it holds these reasons, each for a state:
-/// `blocked/missing`.
+/// Checks the tree of a plugin, and that it holds these reasons, each for a state, or for calls:
+/// `blocked/missing`, `calls/full`.
 #[track_caller]
 fn check(running: &Running, name: &str, reasons: &str, expect: &str) {
     let why = running.kernel.why(name).expect("it is known");
@@ -32,7 +33,8 @@ fn check(running: &Running, name: &str, reasons: &str, expect: &str) {
 
 fn holds(why: &Why, below: Option<State>, reason: &str) -> bool {
     let below = why.state.or(below);
-    let is_it = below.is_some_and(|state| format!("{state}/{}", why.cause) == reason);
+    let of = below.map_or_else(|| "calls".to_owned(), |state| state.to_string());
+    let is_it = format!("{of}/{}", why.cause) == reason;
     is_it || why.causes.iter().any(|cause| holds(cause, below, reason))
 }
 
@@ -98,9 +100,11 @@ fn every_reason_is_brought_about_or_thought_up() {
         .collect();
     let is_part = |c: char| c.is_ascii_lowercase() || "-/".contains(c);
     let shown: BTreeSet<&str> = scenarios.split(|c| !is_part(c)).collect();
-    for cause in Cause::ALL.iter().filter(|cause| !cause.states().is_empty()) {
-        let mut states = cause.states().iter();
-        let is_shown = states.any(|state| shown.contains(&*format!("{state}/{cause}")));
+    let alone = [Cause::Standing, Cause::Capability, Cause::RejectedFile];
+    for cause in Cause::ALL.iter().filter(|cause| !alone.contains(cause)) {
+        let states = cause.states().iter().map(ToString::to_string);
+        let mut found_in = states.chain(["calls".to_owned()]);
+        let is_shown = found_in.any(|of| shown.contains(&*format!("{of}/{cause}")));
         let is_thought_up = THOUGHT_UP.iter().any(|(it, _)| it == cause);
         assert!(is_shown != is_thought_up, "{cause}: shown {is_shown}");
     }

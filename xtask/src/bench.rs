@@ -36,7 +36,7 @@ pub(crate) struct Options {
 
 /// Builds under `target/bench`, runs, and prints a table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let ours = build(workspace, "bench", "bench")?;
+    let ours = build_own(workspace)?;
     let mut bench = Command::new(ours.get("octa-bench")?);
     bench.args(options.quick.then_some("--quick"));
     bench.args(options.markdown.then_some("--markdown"));
@@ -57,6 +57,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bench.args(&options.only);
     }
     succeed(&mut bench)
+}
+
+/// Builds everything in `bench/` but the peers that others make.
+pub(crate) fn build_own(workspace: &Workspace) -> Result<Built> {
+    build(workspace, "bench", "bench")
 }
 
 /// The kernel and those that reload, as the benchmark takes them.
@@ -92,13 +97,13 @@ fn or_left_out<T>(name: &str, built: Result<T>) -> Option<T> {
 }
 
 /// What cargo made: programs and loadable libraries, by the names of their targets.
-struct Built {
+pub(crate) struct Built {
     workspace: String,
     files: BTreeMap<String, Utf8PathBuf>,
 }
 
 impl Built {
-    fn get(&self, target: &str) -> Result<&Utf8PathBuf> {
+    pub(crate) fn get(&self, target: &str) -> Result<&Utf8PathBuf> {
         let file = self.files.get(target);
         file.with_context(|| format!("the build of `{}` made no `{target}`", self.workspace))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{fuzz, licences, readme, soak};
+use crate::{fuzz, instructions, licences, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -46,6 +46,10 @@ const STEPS: &[Step] = &[
     Step {
         title: "fuzzing",
         run: fuzz::run_short,
+    },
+    Step {
+        title: "instruction counts",
+        run: instructions::check,
     },
 ];
 

@@ -8,6 +8,7 @@ mod ci;
 mod crash;
 mod demo;
 mod fuzz;
+mod instructions;
 mod licences;
 mod not_run;
 mod readme;
@@ -36,6 +37,8 @@ enum Chore {
     Ci,
     /// Measures the kernel beside the floor of each thing it does.
     Bench(bench::Options),
+    /// Counts the instructions of calls, publishes and deliveries, and compares with a table.
+    Instructions(instructions::Options),
     /// Reloads plugins under load, and checks that nothing is lost and everything unmapped.
     Soak(soak::Options),
     /// Feeds both ends of the protocol with what nobody should send.
@@ -67,6 +70,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Test => suite::run(&workspace)?,
         Chore::Ci => ci::run(&workspace)?,
         Chore::Bench(options) => bench::run(&workspace, &options)?,
+        Chore::Instructions(options) => instructions::run(&workspace, &options)?,
         Chore::Soak(options) => soak::run(&workspace, &options)?,
         Chore::Fuzz(options) => fuzz::run(&workspace, &options)?,
         Chore::Crash(options) => crash::run(&workspace, &options)?,

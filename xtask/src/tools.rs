@@ -1,8 +1,10 @@
-//! The optional tools of the tests: at present a second Rust compiler.
-//! Where it comes from is decided here; unpacking is the job of `debian`, asking a compiler what it is that of `compiler`.
+//! The optional tools: a second Rust compiler for the tests, and what counts instructions.
+//! Where the compiler comes from is decided here; unpacking is the job of `debian`, asking a compiler what it is that of `compiler`.
 
 pub(crate) mod compiler;
 pub(crate) mod debian;
+pub(crate) mod gungraun;
+pub(crate) mod valgrind;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
@@ -11,6 +13,7 @@ use clap::Args;
 use crate::workspace::{Workspace, variable};
 use compiler::Compiler;
 use debian::Debian;
+use valgrind::Valgrind;
 
 /// The variable that names the second compiler: read by the tests, and here if the developer has set it.
 pub(crate) const SECOND_COMPILER: &str = "OCTA_SECOND_RUSTC";
@@ -39,13 +42,15 @@ pub(crate) fn show(workspace: &Workspace, options: &Options) {
     } else {
         Fetch::Never
     };
-    let rows = [
+    let compilers = [
         ("rustc", Compiler::of_workspace(workspace)),
         ("second rustc", second_compiler(workspace, fetch)),
     ];
-    for (name, found) in rows {
+    let rows = compilers.map(|(name, found)| (name, found.map(|compiler| compiler.to_string())));
+    let valgrind = Valgrind::find(workspace, fetch).map(|valgrind| valgrind.to_string());
+    for (name, found) in rows.into_iter().chain([("valgrind", valgrind)]) {
         match found {
-            Ok(compiler) => println!("{name:<14}{compiler}"),
+            Ok(tool) => println!("{name:<14}{tool}"),
             Err(reason) => println!("{name:<14}missing: {}", tell(&reason)),
         }
     }
@@ -89,14 +94,19 @@ pub(crate) fn unpacked(workspace: &Workspace, fetch: Fetch) -> Result<Utf8PathBu
 
 /// Debian's package installs itself as `rustc`, and rustup's comes first in the usual `PATH`.
 fn installed() -> Vec<Utf8PathBuf> {
+    let debian = Utf8PathBuf::from("/usr/bin/rustc");
+    let debian = debian.is_file().then_some(debian);
+    in_path("rustc-web").chain(debian).collect()
+}
+
+/// The files of a name in the folders of programs.
+fn in_path(name: &str) -> impl Iterator<Item = Utf8PathBuf> {
     let path = variable("PATH").unwrap_or_default();
     let named = path
         .split(':')
-        .map(|directory| Utf8Path::new(directory).join("rustc-web"));
-    named
-        .chain([Utf8PathBuf::from("/usr/bin/rustc")])
-        .filter(|path| path.is_file())
-        .collect()
+        .map(|folder| Utf8Path::new(folder).join(name));
+    let files: Vec<_> = named.filter(|path| path.is_file()).collect();
+    files.into_iter()
 }
 
 fn second(workspace: &Workspace, path: Utf8PathBuf) -> Result<Compiler> {

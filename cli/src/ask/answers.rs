@@ -6,6 +6,9 @@ use octa_kernel::lifecycle::State;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::letters::{self, Replayed};
+use super::services::{self, Service};
+use super::subscriptions;
 use super::why::Why;
 use crate::args::{self, Command};
 use crate::failure::{Explain, Failure};
@@ -78,10 +81,15 @@ struct Published {
     matched: usize,
 }
 
+#[derive(Debug, Deserialize)]
+struct Cleared {
+    cleared: bool,
+}
+
 /// An answer of another shape than this program knows.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not understood")]
-struct Strange(#[from] serde_json::Error);
+pub(super) struct Strange(#[from] serde_json::Error);
 
 impl Explain for Strange {
     fn kind(&self) -> &'static str {
@@ -106,6 +114,10 @@ pub(super) fn show(command: &Command, data: &RawValue) -> Result<(), Failure> {
 /// the command ends: whoever asks before they act need not read.
 pub(super) fn obstacle(command: &Command, data: &RawValue) -> Option<String> {
     let is_plan = match command {
+        Command::DeadLetters(_) => {
+            let replayed = serde_json::from_str::<Replayed>(data.get());
+            return replayed.ok()?.obstacle();
+        }
         Command::Reload(typed) => typed.plan,
         Command::Rollback(typed) => typed.plan,
         _ => false,
@@ -136,6 +148,21 @@ fn text(command: &Command, data: &str) -> Result<String, Strange> {
         }
         Command::Reload(_) | Command::Rollback(_) => {
             serde_json::from_str::<Reloaded>(data)?.to_text()
+        }
+        Command::Services(args::Services { name: Some(_), .. }) => {
+            services::one(&serde_json::from_str::<Service>(data)?)
+        }
+        Command::Services(_) => services::all(&serde_json::from_str::<Vec<_>>(data)?, width),
+        Command::Subscriptions(_) => {
+            subscriptions::all(&serde_json::from_str::<Vec<_>>(data)?, width)
+        }
+        Command::DeadLetters(typed) => letters::text(&typed.action, data, world::now(), width)?,
+        Command::Publish(typed) if typed.clear => {
+            let Cleared { cleared } = serde_json::from_str(data)?;
+            match cleared {
+                true => format!("nothing is retained of `{}` any more", typed.topic),
+                false => format!("nothing was retained of `{}`", typed.topic),
+            }
         }
         Command::Publish(_) => {
             let Published { matched } = serde_json::from_str(data)?;

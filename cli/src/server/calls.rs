@@ -7,8 +7,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::{Body as _, Bytes, Incoming};
 use octa_kernel::config::check_schema;
-use octa_kernel::{CallOptions, Payload};
-use serde_json::value::RawValue;
+use octa_kernel::{CallOptions, Payload, PublishOptions};
+use serde_json::{json, value::RawValue};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -21,6 +21,14 @@ use crate::duration;
 pub(crate) const DEADLINE: &str = "octa-deadline";
 /// The header with what makes repeated calls one.
 pub(crate) const IDEMPOTENCY_KEY: &str = "octa-idempotency-key";
+/// The header with what a provider is chosen by.
+pub(crate) const ROUTING_KEY: &str = "octa-routing-key";
+/// The header that makes the first error the end.
+pub(crate) const NO_RETRIES: &str = "octa-no-retries";
+/// The header that keeps an event as the last of its topic.
+pub(crate) const RETAIN: &str = "octa-retain";
+/// What switches a header on that is a switch.
+pub(crate) const TRUE: &str = "true";
 
 /// How long subscribers that hold their publisher back are waited for, unless the client says
 /// otherwise.
@@ -36,14 +44,15 @@ impl Admin {
         let options = CallOptions {
             deadline: deadline(request)?,
             idempotency_key: text(request, IDEMPOTENCY_KEY)?.unwrap_or_default(),
+            routing_key: text(request, ROUTING_KEY)?.unwrap_or_default(),
             correlation_id: correlation,
-            ..CallOptions::default()
+            no_retries: switch(request, NO_RETRIES)?,
         };
         // Before the input is parsed: whoever mistypes the name is told so.
         self.kernel
             .capability(capability)
             .map_err(ErrorBody::from)?;
-        let input = json(request.body())?;
+        let input = read(request.body())?;
         self.check(capability, &input)?;
         let (kernel, name) = (self.kernel.clone(), capability.to_owned());
         let input = Payload::copy_from_slice(input.get().as_bytes());
@@ -81,21 +90,27 @@ impl Admin {
         &self,
         topic: &str,
         request: &Request<Bytes>,
+        correlation: u128,
     ) -> Result<Box<RawValue>, Refusal> {
-        if topic.starts_with("kernel.") {
-            return Err(reserved(topic).into());
-        }
-        let limit = deadline(request)?.unwrap_or(PUBLISH_DEADLINE);
-        let data = json(request.body())?;
+        allow(topic)?;
+        let options = PublishOptions {
+            deadline: Some(deadline(request)?.unwrap_or(PUBLISH_DEADLINE)),
+            correlation_id: correlation,
+            retain: switch(request, RETAIN)?,
+        };
+        let data = read(request.body())?;
         let data = Payload::copy_from_slice(data.get().as_bytes());
-        let published = tokio::time::timeout(limit, self.kernel.publish(topic, &data)).await;
-        let published = published.map_err(|_| ErrorBody {
-            kind: "deadline".to_owned(),
-            message: format!("the subscribers of `{topic}` were not ready within {limit:?}"),
-            ..ErrorBody::default()
-        })?;
+        let published = self.kernel.publish_with(topic, &data, &options).await;
         let matched = published.map_err(ErrorBody::from)?;
-        Ok(raw(&serde_json::json!({ "matched": matched }))?)
+        Ok(raw(&json!({ "matched": matched }))?)
+    }
+
+    /// Forgets the event that is retained of a topic.
+    pub(super) async fn clear(&self, topic: &str) -> Result<Box<RawValue>, Refusal> {
+        allow(topic)?;
+        let cleared = self.kernel.clear_retained(topic).await;
+        let cleared = cleared.map_err(ErrorBody::from)?;
+        Ok(raw(&json!({ "cleared": cleared }))?)
     }
 }
 
@@ -139,6 +154,18 @@ fn deadline(request: &Request<Bytes>) -> Result<Option<Duration>, ErrorBody> {
         .map_err(|error| invalid(format!("the header `Octa-Deadline`: {error}"), None))
 }
 
+/// Whether a header is there that is a switch.
+fn switch(request: &Request<Bytes>, header: &str) -> Result<bool, ErrorBody> {
+    match text(request, header)?.as_deref() {
+        None | Some("false") => Ok(false),
+        Some(TRUE) => Ok(true),
+        Some(found) => Err(invalid(
+            format!("the header `{header}` is `{found}`, expected `true` or `false`"),
+            None,
+        )),
+    }
+}
+
 /// Takes in the whole body of a request.
 pub(super) async fn take(body: Incoming) -> Result<Bytes, ErrorBody> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
@@ -153,7 +180,7 @@ pub(super) async fn take(body: Incoming) -> Result<Bytes, ErrorBody> {
 }
 
 /// Reads a body that must be JSON; no body is `null`.
-fn json(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
+fn read(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(RawValue::NULL.to_owned());
     }
@@ -161,14 +188,18 @@ fn json(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
         .map_err(|error| invalid(format!("the body is no JSON: {error}"), None))
 }
 
-fn reserved(topic: &str) -> ErrorBody {
-    ErrorBody {
+/// Refuses the topics of the kernel.
+fn allow(topic: &str) -> Result<(), ErrorBody> {
+    if !topic.starts_with("kernel.") {
+        return Ok(());
+    }
+    Err(ErrorBody {
         kind: "denied".to_owned(),
         message: format!(
             "the topic `{topic}` cannot be published to: `kernel.**` is the kernel's own"
         ),
         ..ErrorBody::default()
-    }
+    })
 }
 
 fn too_large() -> ErrorBody {

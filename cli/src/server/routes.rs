@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::tail::Events;
-use super::{Admin, Refusal, Reply, invalid};
+use super::{Admin, Refusal, Reply, invalid, services};
 use crate::answer::{ErrorBody, raw};
 
 impl Admin {
@@ -51,8 +51,22 @@ impl Admin {
             }
             ["v1", "publish", topic] => {
                 only(method, Method::POST)?;
-                self.publish(topic, &request).await?
+                self.publish(topic, &request, correlation).await?
             }
+            ["v1", "clear", topic] => {
+                only(method, Method::POST)?;
+                self.clear(topic).await?
+            }
+            ["v1", "services", ref name @ ..] if name.len() < 2 => {
+                only(method, Method::GET)?;
+                let time = services::measured_for(request.uri().query())?;
+                self.services(name.first().copied(), time).await?
+            }
+            ["v1", "subscriptions", ref plugin @ ..] if plugin.len() < 2 => {
+                only(method, Method::GET)?;
+                self.subscriptions(plugin.first().copied())?
+            }
+            ["v1", "dead-letters", ref rest @ ..] => self.letters(&method, rest, &path).await?,
             ["v1", "tail", pattern] => {
                 only(method, Method::GET)?;
                 let events = self.kernel.subscribe(pattern).await;
@@ -85,7 +99,7 @@ impl Admin {
         }))?)
     }
 
-    fn plugin(&self, name: &str) -> Result<PluginStatus, ErrorBody> {
+    pub(super) fn plugin(&self, name: &str) -> Result<PluginStatus, ErrorBody> {
         let mut plugins = self.kernel.plugins().into_iter();
         let found = plugins.find(|plugin| plugin.name == name);
         found.ok_or_else(|| ErrorBody {
@@ -185,7 +199,7 @@ fn restore_saved(action: &str, query: Option<&str>) -> Result<bool, ErrorBody> {
 }
 
 /// Refuses every method but one.
-fn only(found: Method, expected: Method) -> Result<(), Refusal> {
+pub(super) fn only(found: Method, expected: Method) -> Result<(), Refusal> {
     match expected {
         expected if found == expected => Ok(()),
         Method::GET => Err(unsupported(&found, "GET")),
@@ -205,15 +219,17 @@ fn unsupported(found: &Method, allowed: &'static str) -> Refusal {
     }
 }
 
-fn unknown(path: &str) -> ErrorBody {
+pub(super) fn unknown(path: &str) -> ErrorBody {
     ErrorBody {
         kind: "not-found".to_owned(),
         message: format!("there is nothing at `{path}`"),
         hint: Some(
             "the paths are /v1/kernel, /v1/plugins, /v1/plugins/NAME, /v1/plugins/NAME/why, \
              /v1/plugins/NAME/{load,start,stop,unload}, /v1/plugins/NAME/{reload,rollback}, \
-             /v1/capabilities, /v1/call/CAPABILITY, \
-             /v1/publish/TOPIC and /v1/tail/PATTERN"
+             /v1/capabilities, /v1/services, /v1/services/CAPABILITY, /v1/call/CAPABILITY, \
+             /v1/publish/TOPIC, /v1/clear/TOPIC, /v1/tail/PATTERN, /v1/subscriptions, \
+             /v1/subscriptions/PLUGIN, /v1/dead-letters, /v1/dead-letters/replay, \
+             /v1/dead-letters/ID and /v1/dead-letters/ID/{replay,forget}"
                 .to_owned(),
         ),
         ..ErrorBody::default()
@@ -244,6 +260,7 @@ fn decode(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::letters;
 
     /// The documentation of these routes.
     const DOCUMENT: &str = include_str!("../../../docs/admin-api.md");
@@ -261,9 +278,10 @@ mod tests {
             assert!(DOCUMENT.contains(path), "{path}");
             count += 1;
         }
-        assert_eq!(count, 10);
+        assert_eq!(count, 19);
         assert!(DOCUMENT.matches("curl ").count() >= count);
-        for action in ACTIONS.iter().chain(&REPLACEMENTS) {
+        let of_plugins = ACTIONS.iter().chain(&REPLACEMENTS);
+        for action in of_plugins.chain(&letters::ACTIONS) {
             assert!(DOCUMENT.contains(&format!("`{action}`")), "{action}");
         }
     }

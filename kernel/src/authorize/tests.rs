@@ -153,6 +153,7 @@ fn the_kernel_speaks_for_itself() {
         Wish::Publish("kernel"),
         Wish::Publish("kernel.**"),
         Wish::Provide("kernel.stop"),
+        Wish::Storage("kernel.dead_letters"),
     ] {
         assert_eq!(refusal(&everything(), wish), Why::Reserved, "{wish}");
     }
@@ -250,4 +251,23 @@ fn a_review_lists_all_that_is_lacking() {
         2,
         "only what is the kernel's"
     );
+}
+
+#[test]
+fn who_names_a_fallback_wants_to_call_it() {
+    let mut manifest = manifest();
+    let fall_back = |manifest: &mut Manifest, name: &str| {
+        manifest.capabilities[0].policy.fallback = Some(name.to_owned());
+        review(manifest, &Allow::default())
+            .iter()
+            .map(ToString::to_string)
+            .filter(|it| it.contains(name))
+            .count()
+    };
+    assert_eq!(fall_back(&mut manifest, "lamp.cached"), 0, "it is its own");
+    assert_eq!(fall_back(&mut manifest, "torch.on"), 1);
+    let granted = allow("call = [\"torch.on\"]");
+    let torch = Wish::Call("torch.on");
+    assert!(authorize(&manifest, &granted, torch).is_ok());
+    assert!(authorize(&manifest, &Allow::default(), torch).is_err());
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use octa_plugin_api::Payload;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use serde_json::value::RawValue;
 
 /// The content type of JSON, which is what an event carries unless it says otherwise.
 pub const JSON: u32 = 0;
@@ -27,6 +29,27 @@ pub struct Event {
     pub content_type: u32,
     /// The content itself.
     pub payload: Payload,
+}
+
+/// What JSON can hold of it: a payload that is no JSON is shown as text.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("Event", 8)?;
+        event.serialize_field("id", &self.id)?;
+        event.serialize_field("topic", &*self.topic)?;
+        event.serialize_field("source", &*self.source)?;
+        event.serialize_field("time", &self.time)?;
+        event.serialize_field("sequence", &self.sequence)?;
+        event.serialize_field("correlation", &format_args!("{:032x}", self.correlation))?;
+        event.serialize_field("content_type", &self.content_type)?;
+        match serde_json::from_slice::<&RawValue>(&self.payload) {
+            Ok(json) => event.serialize_field("payload", json)?,
+            Err(_) => {
+                event.serialize_field("payload", &String::from_utf8_lossy(&self.payload))?;
+            }
+        }
+        event.end()
+    }
 }
 
 /// What a publisher says of an event; the bus adds the rest.

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::Event;
 
+/// Places from here on are of events that came back after they had been given up.
+pub(super) const REPLAYED: u64 = 1 << 63;
+
 /// An event taken from its queue to be handled.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -15,4 +18,11 @@ pub(crate) struct Held {
     pub(crate) deaths: u32,
     /// Its place in the order in which events were taken.
     pub(super) place: u64,
+}
+
+impl Held {
+    /// Whether it was in the hands of a handler before.
+    pub(super) fn was_tried(&self) -> bool {
+        self.attempt > 0 || self.place >= REPLAYED
+    }
 }

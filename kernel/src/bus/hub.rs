@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::Notify;
 
 use super::WallClock;
 use super::matcher::Matcher;
 use super::queue::Queue;
+use super::retained::Retained;
 use super::subscription::SubscriptionOptions;
 
 /// How many ids a publisher takes at a time, so that publishers seldom meet.
@@ -25,13 +26,17 @@ pub(super) struct Hub {
     /// Counts the changes of the registry; changed only under its lock.
     version: AtomicU64,
     next_id: AtomicU64,
+    /// Held while an event is published to be retained, and while a subscription is made: so the
+    /// one is handed to the other either as retained or as published. Locked before a publisher
+    /// and before the registry; who publishes otherwise does not know of it.
+    retained: Mutex<Retained>,
     /// Wakes the overflow report.
     overflow: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Registry {
-    matcher: Matcher<Arc<Queue>>,
+    matcher: Matcher<u64, Arc<Queue>>,
     queues: BTreeMap<u64, Arc<Queue>>,
     next_number: u64,
     closed: bool,
@@ -44,6 +49,7 @@ impl Hub {
             registry: RwLock::default(),
             version: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
+            retained: Mutex::default(),
             overflow: Notify::new(),
         }
     }
@@ -70,6 +76,7 @@ impl Hub {
     }
 
     pub(super) fn subscribe(&self, options: SubscriptionOptions) -> Arc<Queue> {
+        let retained = self.retained.lock();
         let mut registry = self.registry.write();
         let number = registry.next_number;
         registry.next_number += 1;
@@ -78,11 +85,29 @@ impl Hub {
             queue.close();
             return queue;
         }
+        // Before any publisher knows of it: nothing newer can come first.
+        queue.preload(retained.matching(&queue.pattern));
         registry.queues.insert(number, Arc::clone(&queue));
         let pattern = &queue.pattern;
         registry.matcher.insert(pattern, number, Arc::clone(&queue));
         self.version.fetch_add(1, Ordering::Release);
         queue
+    }
+
+    /// What is retained, for who publishes to that; see the field.
+    pub(super) fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock()
+    }
+
+    /// The open queue of a subscription that its plugin has declared.
+    pub(super) fn declared(&self, plugin: &str, pattern: &str, which: usize) -> Option<Arc<Queue>> {
+        let registry = self.registry.read();
+        let is_it = |queue: &&Arc<Queue>| {
+            queue.declared == Some(which)
+                && *queue.name == *plugin
+                && queue.pattern.as_str() == pattern
+        };
+        registry.queues.values().find(is_it).cloned()
     }
 
     pub(super) fn unsubscribe(&self, queue: &Queue) {

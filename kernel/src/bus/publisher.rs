@@ -13,7 +13,9 @@ use super::Event;
 use super::delivery::{Delivery, PublishOutcome};
 use super::event::{Draft, JSON};
 use super::hub::Hub;
-use super::queue::{Push, Queue};
+use super::push::Push;
+use super::queue::Queue;
+use super::retained::RetainError;
 use super::routes::Routes;
 
 /// One source of events. Clones are the same source: they share its sequence.
@@ -81,6 +83,46 @@ impl Publisher {
             content_type: JSON,
             correlation,
         })
+    }
+
+    /// Publishes an event, and keeps it as the last of its topic: every subscription to come that
+    /// matches is handed it first, once, until another takes its place or it is cleared.
+    ///
+    /// Other publishers of retained events, and subscriptions being made, wait meanwhile.
+    ///
+    /// # Errors
+    /// If the topic is not valid, or there is no room; then it was not published either.
+    pub fn retain(&self, draft: Draft<'_>) -> Result<PublishOutcome, RetainError> {
+        let hub = &self.line.hub;
+        let mut aftermath = Aftermath::default();
+        let mut matched = 0;
+        let mut retained = hub.retained();
+        let mut state = self.line.state.lock();
+        let State {
+            sequence,
+            ids,
+            routes,
+        } = &mut *state;
+        let route = routes.find(hub, draft.topic)?;
+        retained.check(draft.topic, draft.payload.len())?;
+        *sequence += 1;
+        let event = Arc::new(Event {
+            id: next_id(ids, hub),
+            topic: Arc::clone(&route.topic),
+            source: Arc::clone(&self.line.source),
+            time: hub.now(),
+            sequence: *sequence,
+            correlation: draft.correlation,
+            content_type: draft.content_type,
+            payload: draft.payload,
+        });
+        for queue in &route.queues {
+            matched += aftermath.hand(queue, Arc::clone(&event));
+        }
+        drop(state);
+        aftermath.displaced.extend(retained.keep(event));
+        drop(retained);
+        Ok(aftermath.settle(hub, matched))
     }
 
     /// Publishes an event to every subscription that matches its topic.

@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use octa_loader::{Overflow, Pattern};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Event;
-use super::held::Held;
+use super::consumption::Consumption;
+use super::held::{Held, REPLAYED};
 use super::overflow::{self, Notice};
+use super::push::Push;
 use super::store::Store;
-use super::subscription::{Counters, SubscriptionOptions};
+use super::subscription::{Counters, Settings, SubscriptionOptions};
 
 /// One subscription's events, between its publishers and its consumer.
 #[derive(Debug)]
@@ -20,6 +23,9 @@ pub(super) struct Queue {
     pub(super) number: u64,
     pub(super) name: Arc<str>,
     pub(super) pattern: Pattern,
+    /// Which of those to this pattern that its plugin has declared, if it has.
+    pub(super) declared: Option<usize>,
+    pub(super) consumption: Consumption,
     /// Held for a few instructions by a publisher or the consumer, never across a wake or a drop
     /// of an event.
     state: Mutex<State>,
@@ -34,6 +40,7 @@ struct State {
     returned: BTreeMap<u64, Held>,
     store: Store,
     next_place: u64,
+    next_replayed: u64,
     /// Set only while the consumer waits, and taken by the one who wakes it: it is woken once
     /// for a burst.
     consumer: Option<Waker>,
@@ -62,28 +69,14 @@ struct Waiting {
     publisher: Option<Waker>,
 }
 
-/// What became of an event at one queue.
-#[derive(Debug)]
-pub(super) enum Push {
-    /// It is in the queue; the consumer is to be woken if there is one.
-    Queued(Option<Waker>),
-    /// An event was dropped, this or an older one; `tell` if the overflow report has to be woken.
-    Dropped {
-        event: Option<Arc<Event>>,
-        tell: bool,
-    },
-    /// It waits for room under this ticket.
-    Waiting(u64),
-    /// The subscription is closed.
-    Closed,
-}
-
 impl Queue {
     pub(super) fn new(number: u64, options: SubscriptionOptions) -> Self {
         Self {
             number,
             name: options.name.into(),
             pattern: options.pattern,
+            declared: options.declared,
+            consumption: Consumption::default(),
             state: Mutex::new(State::new(options.capacity.max(1), options.overflow)),
         }
     }
@@ -100,6 +93,37 @@ impl Queue {
             return Push::Queued(state.consumer.take());
         }
         state.push_full(event)
+    }
+
+    /// Takes in what comes before all else, also beyond the capacity. For a queue that nobody
+    /// knows yet.
+    pub(super) fn preload(&self, events: Vec<Arc<Event>>) {
+        let mut state = self.state.lock();
+        state.matched += events.len() as u64;
+        events.into_iter().for_each(|event| state.store.push(event));
+    }
+
+    /// Takes in an event that was given up before, to be taken before all that wait; gives it
+    /// back if nobody takes anything any more.
+    pub(super) fn replay(&self, event: Arc<Event>) -> Result<(), Arc<Event>> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(event);
+        }
+        let place = state.next_replayed;
+        state.next_replayed += 1;
+        state.matched += 1;
+        let held = Held {
+            event,
+            attempt: 0,
+            deaths: 0,
+            place,
+        };
+        state.returned.insert(place, held);
+        let consumer = state.consumer.take();
+        drop(state);
+        wake(consumer);
+        Ok(())
     }
 
     pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
@@ -254,6 +278,18 @@ impl Queue {
             dropped: state.dropped,
             queued: state.returned.len() + state.store.len(),
             waiting: state.waiting.len(),
+            retried: self.consumption.retried.load(Ordering::Relaxed),
+            dead: self.consumption.dead.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let state = self.state.lock();
+        Settings {
+            capacity: state.capacity,
+            overflow: state.overflow,
+            concurrency: self.consumption.concurrency.load(Ordering::Relaxed).max(1),
+            is_declared: self.declared.is_some(),
         }
     }
 
@@ -290,6 +326,7 @@ impl State {
             returned: BTreeMap::new(),
             store: Store::new(overflow),
             next_place: 0,
+            next_replayed: REPLAYED,
             consumer: None,
             waiting: VecDeque::new(),
             next_ticket: 0,
@@ -380,7 +417,7 @@ impl State {
     /// Takes out what was given back: what was tried before, and the rest, which is dropped.
     fn let_go(&mut self) -> (Vec<Held>, Vec<Held>) {
         let returned = std::mem::take(&mut self.returned).into_values();
-        let (tried, rest): (Vec<_>, Vec<_>) = returned.partition(|held| held.attempt > 0);
+        let (tried, rest): (Vec<_>, Vec<_>) = returned.partition(Held::was_tried);
         self.delivered += tried.len() as u64;
         self.dropped += rest.len() as u64;
         (tried, rest)

@@ -26,9 +26,12 @@ pub struct SubscriptionOptions {
     /// first;
     /// if there is none, the oldest of all.
     pub overflow: Overflow,
+    /// Which of those to this pattern that a plugin has declared, if it has.
+    pub(crate) declared: Option<usize>,
 }
 
-/// What a subscription has done so far. Of the matched, each is one of the others.
+/// What a subscription has done so far. Of the matched, each is delivered, dropped, queued or
+/// waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Events that matched the pattern.
@@ -42,6 +45,19 @@ pub struct Counters {
     pub queued: usize,
     /// Events that wait for room.
     pub waiting: usize,
+    /// How often an event was to be tried again, since its handler failed.
+    pub retried: u64,
+    /// Events of the delivered that were given up: dead letters.
+    pub dead: u64,
+}
+
+/// How a subscription is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) capacity: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) concurrency: u32,
+    pub(crate) is_declared: bool,
 }
 
 /// A subscription seen from outside: for diagnostics, and to close it while its consumer waits.
@@ -68,6 +84,7 @@ impl SubscriptionOptions {
             pattern,
             capacity: 1024,
             overflow: Overflow::default(),
+            declared: None,
         }
     }
 
@@ -104,6 +121,25 @@ impl SubscriptionHandle {
     /// What the subscription has done so far.
     pub fn counters(&self) -> Counters {
         self.queue.counters()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.queue.settings()
+    }
+
+    /// Which of its plugin's to this pattern it is, if it was declared.
+    pub(crate) fn which(&self) -> Option<usize> {
+        self.queue.declared
+    }
+
+    /// Counts an event that is to be tried again.
+    pub(crate) fn count_retry(&self) {
+        self.queue.consumption.count_retry();
+    }
+
+    /// Counts an event that is given up.
+    pub(crate) fn count_dead(&self) {
+        self.queue.consumption.count_dead();
     }
 
     /// Takes no more events in and lets waiting publishers go; what is queued can still be
@@ -172,6 +208,11 @@ impl Subscription {
     /// stays, also beyond a smaller capacity.
     pub(crate) fn reshape(&self, capacity: usize, overflow: Overflow) {
         self.handle.queue.reshape(capacity, overflow);
+    }
+
+    /// Says how many events are handled at once, for diagnostics.
+    pub(crate) fn set_concurrency(&self, concurrency: u32) {
+        self.handle.queue.consumption.set_concurrency(concurrency);
     }
 
     /// Wakes a consumer that waits, to look at something else than the queue.

@@ -9,8 +9,11 @@ use octa_plugin_api::Payload;
 
 use super::*;
 
+mod documented;
 mod held;
 mod model;
+mod retained;
+mod tally;
 mod threads;
 
 fn bus() -> Bus {

@@ -40,6 +40,8 @@ impl Default for Containment {
 /// The keys of a plugin's table that are read here.
 pub(super) const KEYS: [&str; 4] = ["placement", "group", "limits", "sandbox"];
 
+const PATH: &str = "an absolute path";
+
 pub(super) fn containment(table: &Table<'_>) -> Result<Containment, ConfigError> {
     let choices = [
         ("in-process", Placement::InProcess),
@@ -67,7 +69,6 @@ fn group(node: Node<'_>) -> Result<String, ConfigError> {
 fn limits(node: Node<'_>) -> Result<Limits, ConfigError> {
     let table = node.table()?;
     table.only(&["memory", "cpu", "open_files", "core"])?;
-    let bytes = |key| table.get(key).map(|node| node.bytes()).transpose();
     let cpu = table.get("cpu").map(|node| node.duration()).transpose()?;
     let expected = "a whole number above zero";
     let open_files = table.get("open_files").map(|node| {
@@ -76,16 +77,12 @@ fn limits(node: Node<'_>) -> Result<Limits, ConfigError> {
             .filter(|number| *number > 0)
             .ok_or_else(|| node.mismatch(expected))
     });
-    let memory = bytes("memory")?;
-    if let (Some(0), Some(node)) = (memory, table.get("memory")) {
-        return Err(node.mismatch("an amount above zero such as \"512MiB\""));
-    }
     Ok(Limits {
-        memory,
+        memory: table.optional("memory", |node| node.some_bytes())?,
         // The system counts whole seconds.
         cpu_seconds: cpu.map(|cpu| cpu.as_millis().div_ceil(1_000) as u64),
         open_files: open_files.transpose()?,
-        core: bytes("core")?,
+        core: table.optional("core", |node| node.bytes())?,
     })
 }
 
@@ -95,8 +92,11 @@ fn sandbox(node: Node<'_>) -> Result<Sandbox, ConfigError> {
     let flag = |key| table.get(key).map_or(Ok(false), |node| node.boolean());
     let paths = |key| {
         read(table.get(key), |node| {
-            let path = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
-            node.list("an absolute path", path)
+            node.list(PATH, |node| {
+                let path = Some(PathBuf::from(node.text(PATH)?));
+                let path = path.filter(|path| path.is_absolute());
+                path.ok_or_else(|| node.mismatch(PATH))
+            })
         })
     };
     Ok(Sandbox {

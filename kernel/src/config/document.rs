@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use octa_loader::{NameError, NameKind, Pattern};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,7 +18,8 @@ use super::section::Section;
 use super::{ConfigError, bytes, duration};
 use crate::nearest::nearest;
 
-const NAME: &str = "a lowercase letter, then lowercase letters, digits and `-`";
+/// What a pattern looks like, for messages.
+pub(super) const PATTERN: &str = "a name or a pattern such as \"device.**\"";
 
 /// The text and its name.
 #[derive(Debug)]
@@ -73,6 +75,27 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// Refuses every key that is no name of this kind.
+    pub(super) fn names(&self, kind: NameKind) -> Result<(), ConfigError> {
+        self.entries.keys().try_for_each(|key| {
+            let name = key.get_ref();
+            kind.check(name).map_err(|error| ConfigError::Misnamed {
+                place: Place::of(&self.document.file, self.document.text, key.span()),
+                path: self.path.key(name).to_string(),
+                error,
+            })
+        })
+    }
+
+    /// What `read` makes of the value of a key, if there is one.
+    pub(super) fn optional<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(Node<'_>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.get(key).map(read).transpose()
+    }
+
     pub(super) fn get(&'a self, key: &'a str) -> Option<Node<'a>> {
         let value = self.entries.get(key)?;
         Some(Node {
@@ -109,10 +132,20 @@ impl<'a> Node<'a> {
         }
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Table(_))
+    }
+
     pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        let boolean = self.as_boolean();
+        boolean.ok_or_else(|| self.mismatch("`true` or `false`"))
+    }
+
+    /// The value, if it is `true` or `false`.
+    pub(super) fn as_boolean(&self) -> Option<bool> {
         match self.value.get_ref() {
-            DeValue::Boolean(value) => Ok(*value),
-            _ => Err(self.mismatch("`true` or `false`")),
+            DeValue::Boolean(value) => Some(*value),
+            _ => None,
         }
     }
 
@@ -126,10 +159,38 @@ impl<'a> Node<'a> {
         number.ok_or_else(|| self.mismatch(expected))
     }
 
+    /// A number of things, at least `least`.
+    pub(super) fn number(&self, least: u32) -> Result<u32, ConfigError> {
+        let expected = format!("a whole number of {least} to {}", u32::MAX);
+        match self.whole(&expected)? {
+            number if number < least => Err(self.mismatch(&expected)),
+            number => Ok(number),
+        }
+    }
+
+    /// A part of a whole.
+    pub(super) fn share(&self) -> Result<f64, ConfigError> {
+        let number = match self.value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        let share = number.filter(|share| *share > 0.0 && *share <= 1.0);
+        share.ok_or_else(|| self.mismatch("a share above 0 and at most 1"))
+    }
+
     /// An amount of memory.
     pub(super) fn bytes(&self) -> Result<u64, ConfigError> {
         let text = self.text(bytes::EXPECTED)?;
         bytes::parse(text).ok_or_else(|| self.mismatch(bytes::EXPECTED))
+    }
+
+    /// An amount of memory that is not nothing.
+    pub(super) fn some_bytes(&self) -> Result<u64, ConfigError> {
+        match self.bytes()? {
+            0 => Err(self.mismatch("an amount above zero such as \"512MiB\"")),
+            bytes => Ok(bytes),
+        }
     }
 
     /// The path of a file.
@@ -147,6 +208,20 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A name, or what else has the rules of one.
+    pub(super) fn name(&self, kind: NameKind) -> Result<String, ConfigError> {
+        let name = self.text(&format!("a {kind}"))?;
+        match kind.check(name) {
+            Ok(()) => Ok(name.to_owned()),
+            Err(error) => Err(self.misnamed(error)),
+        }
+    }
+
+    pub(super) fn pattern(&self) -> Result<Pattern, ConfigError> {
+        let text = self.text(PATTERN)?;
+        text.parse().map_err(|error| self.misnamed(error))
+    }
+
     pub(super) fn duration(&self) -> Result<Duration, ConfigError> {
         let text = self.text(duration::EXPECTED)?;
         duration::parse(text).ok_or_else(|| self.mismatch(duration::EXPECTED))
@@ -162,24 +237,23 @@ impl<'a> Node<'a> {
         chosen.map(|(_, meaning)| *meaning).ok_or_else(error)
     }
 
-    /// A list of texts, each read by `read`.
+    /// A list, each item read by `read`; `item` is what one is.
     pub(super) fn list<T>(
         &self,
-        expected: &str,
-        read: impl Fn(&str) -> Option<T>,
+        item: &str,
+        mut read: impl FnMut(Node<'_>) -> Result<T, ConfigError>,
     ) -> Result<Vec<T>, ConfigError> {
         let DeValue::Array(items) = self.value.get_ref() else {
-            return Err(self.mismatch(&format!("a list, each item {expected}")));
+            return Err(self.mismatch(&format!("a list, each item {item}")));
         };
         let nodes = items.iter().enumerate();
         nodes
             .map(|(index, value)| {
-                let node = Node {
+                read(Node {
                     document: self.document,
                     path: self.path.index(index),
                     value,
-                };
-                read(node.text(expected)?).ok_or_else(|| node.mismatch(expected))
+                })
             })
             .collect()
     }
@@ -237,9 +311,21 @@ impl<'a> Node<'a> {
         self.error(self.describe(expected))
     }
 
-    /// The error that the key itself is no name of a plugin.
-    pub(super) fn misnamed(&self) -> ConfigError {
-        self.error(Mismatch::new(self.path, "no name of a plugin", NAME))
+    /// The same, where more is to be said of what was found.
+    pub(super) fn unlike(
+        &self,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> ConfigError {
+        self.error(Mismatch::new(self.path, found, expected))
+    }
+
+    fn misnamed(&self, error: NameError) -> ConfigError {
+        ConfigError::Misnamed {
+            place: self.place(),
+            path: self.path.to_string(),
+            error,
+        }
     }
 
     fn describe(&self, expected: &str) -> Mismatch {

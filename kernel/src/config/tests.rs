@@ -2,6 +2,7 @@
 
 use std::io;
 
+use octa_loader::policy::{Breaker, Remember, Retry, Switch};
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,6 +18,7 @@ kept_generations = 3
 stuck_after = "5s"
 worker = "/usr/libexec/octa-worker"
 vet = true
+measure = true
 
 [storage]
 adapter = "memory"
@@ -94,6 +96,9 @@ fn everything_is_read() {
     let worker = config.kernel.worker.as_deref();
     assert_eq!(worker, Some("/usr/libexec/octa-worker".as_ref()));
     assert!(config.kernel.vet);
+    assert!(config.kernel.measure);
+    let measured = Config::parse("[kernel]\nmeasure = true", "octa.toml").unwrap();
+    assert!(measured.kernel.measure && !measured.kernel.vet);
     assert_eq!(config.storage.adapter, StorageKind::Memory);
     let automation = config.plugin("automation");
     assert!(!automation.enabled);
@@ -117,18 +122,49 @@ fn everything_is_read() {
 }
 
 #[test]
+fn what_the_documentation_shows_is_understood() {
+    let text = include_str!("../../../docs/configuration.md");
+    let blocks: Vec<&str> = text
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let all = Config::parse(&blocks.concat(), "octa.toml").unwrap();
+    assert!(blocks.len() >= 3 && !all.pipelines.is_empty());
+    // The defaults that it tells are those that hold.
+    let policy = &all.capabilities["devices.turn_on"];
+    let breaker = Breaker {
+        slow: Some(Duration::from_millis(200)),
+        ..Breaker::default()
+    };
+    assert_eq!(policy.breaker, Some(Switch::On(breaker)));
+    assert_eq!(policy.retry, Some(Switch::On(Retry::default())));
+    assert_eq!(policy.remember, Some(Remember::default()));
+    let worker = all.kernel.worker.clone();
+    assert_eq!(
+        all.kernel,
+        KernelConfig {
+            worker,
+            ..KernelConfig::default()
+        }
+    );
+    assert_eq!(all.storage, StorageConfig::default());
+}
+
+#[test]
 fn each_mistake_is_told_with_its_place() {
     for (text, expect) in [
         (
             "[kernel]\nstart_dedline = \"1s\"",
             "octa.toml:2:1: `kernel.start_dedline` is an unknown key, \
              expected `start_deadline`, `stop_deadline`, `call_deadline`, `probation`, `watch`, \
-             `removed`, `kept_generations`, `stuck_after`, `worker` or `vet`\n\
+             `removed`, `kept_generations`, `stuck_after`, `worker`, `vet` or `measure`\n\
              did you mean `start_deadline`?",
         ),
         (
             "[plugin.a]",
-            "octa.toml:1:2: `plugin` is an unknown key, expected `kernel`, `storage` or `plugins`\n\
+            "octa.toml:1:2: `plugin` is an unknown key, expected `kernel`, `storage`, \
+             `capabilities`, `pipelines` or `plugins`\n\
              did you mean `plugins`?",
         ),
         (
@@ -166,13 +202,17 @@ fn each_mistake_is_told_with_its_place() {
         ),
         (
             "[plugins.a.allow]\ncall = [\n  \"b\",\n  \"**.c\"]",
-            "octa.toml:4:3: `plugins.a.allow.call[1]` is `\"**.c\"`, \
-             expected a name or a pattern such as \"device.**\"",
+            "octa.toml:4:3: `plugins.a.allow.call[1]`: pattern `**.c` has `**` at position 1, \
+             expected it as the last segment only\n\
+             a pattern is a name in which `*` stands for one segment and a last `**` for one or \
+             more, such as `device.*.state` or `device.**`",
         ),
         (
             "[plugins.Lamp]",
-            "octa.toml:1:1: `plugins.Lamp` is no name of a plugin, expected a lowercase letter, \
-             then lowercase letters, digits and `-`",
+            "octa.toml:1:10: `plugins.Lamp`: plugin name `Lamp` has `L` at position 1, \
+             expected a lowercase letter\n\
+             a plugin name is a lowercase letter, then lowercase letters, digits and `-`, \
+             such as `living-room`",
         ),
         (
             "[plugins.a.config]\nx = nan",

@@ -1,25 +1,32 @@
-//! Tells of events that a handler could not handle.
+//! Tells of events that a handler could not handle; keeping them is the job of `dead_letters`.
 
-use octa_plugin_api::{Error, Payload};
+use octa_plugin_api::Payload;
 use serde_json::json;
 
-use crate::bus::{Event, Publisher, SubscriptionHandle};
+use crate::{
+    bus::Publisher,
+    dead_letters::{DeadLetters, GivenUp},
+};
 
 /// The topic that such events are told on.
 const DEAD_LETTER: &str = "kernel.dead_letter";
 
 /// Tells that an event of this subscription is given up, and why.
-pub(super) fn tell(
-    publisher: &Publisher,
-    subscription: &SubscriptionHandle,
-    event: &Event,
-    error: &Error,
-) {
+pub(super) fn tell(publisher: &Publisher, letters: &DeadLetters, given_up: &GivenUp<'_>) {
+    let GivenUp {
+        subscription,
+        event,
+        error,
+        attempts,
+    } = given_up;
     let plugin = subscription.name();
     log::warn!(
         "plugin `{plugin}` could not handle an event on `{}`: {error:?}",
         event.topic
     );
+    subscription.count_dead();
+    let number = letters.add(given_up);
+    // Telling of it would never end.
     if &*event.topic == DEAD_LETTER {
         return;
     }
@@ -28,6 +35,8 @@ pub(super) fn tell(
         "subscription": subscription.pattern().as_str(),
         "cause": error.message(),
         "kind": error.kind().label(),
+        "attempts": attempts,
+        "letter": number,
         "topic": &*event.topic,
         "source": &*event.source,
         "id": event.id,

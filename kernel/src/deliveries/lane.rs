@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use octa_plugin_api::{Error, ErrorKind};
@@ -38,8 +39,10 @@ pub(super) struct Lane {
 
 /// What a lane has in hand.
 struct Hand {
-    /// Empty while the plugin has none.
+    /// Empty while neither the plugin has one, nor the lane until it is tried again.
     batch: Vec<Held>,
+    /// The plugin has none of the batch: its first is to be tried again after a while.
+    is_pausing: bool,
     /// Counts how many of them the plugin has handled well.
     handled: Arc<AtomicUsize>,
     /// None once the lane has ended, or was cut off: then others have seen to its batch.
@@ -59,6 +62,7 @@ impl Lane {
     pub(super) fn new(mailbox: Mailbox, deliveries: Deliveries, place: Place) -> Self {
         let hand = Hand {
             batch: Vec::new(),
+            is_pausing: false,
             handled: Arc::default(),
             place: Some(place),
         };
@@ -130,7 +134,10 @@ impl Lane {
                 ends |= result
                     .as_ref()
                     .is_err_and(|e| self.deliveries.fate.has_ended(e));
-                self.settle(batch, handled.load(Ordering::Acquire), result, ends);
+                let pause = self.settle(batch, handled.load(Ordering::Acquire), result, ends);
+                if !pause.is_zero() && !ends {
+                    ends = !self.pause(batch, pause, leaving).await;
+                }
             }
             if ends {
                 self.give_back(batch);
@@ -138,6 +145,31 @@ impl Lane {
             }
         }
         true
+    }
+
+    /// Waits until the first event of a batch is to be tried again. False if the lane shall leave.
+    #[cold]
+    async fn pause(
+        &self,
+        batch: &mut Vec<Held>,
+        pause: Duration,
+        leaving: &watch::Receiver<bool>,
+    ) -> bool {
+        self.keep_in_hand(batch, true);
+        let mut leaving = leaving.clone();
+        let goes_on = tokio::select! {
+            biased;
+            _ = leaving.changed() => false,
+            () = self.deliveries.clock.sleep(pause) => true,
+        };
+        self.keep_in_hand(batch, false);
+        goes_on
+    }
+
+    fn keep_in_hand(&self, batch: &mut Vec<Held>, is_pausing: bool) {
+        let mut hand = self.hand.lock();
+        mem::swap(&mut hand.batch, batch);
+        hand.is_pausing = is_pausing;
     }
 
     /// False if none of the batch shall be begun. A single event always is: others may have begun
@@ -159,14 +191,14 @@ impl Lane {
     }
 
     /// Takes out of a batch what needs no more: what was handled, and the event after it if it
-    /// was tried too often.
+    /// was tried too often. Answers how long that waits if it is to be tried again.
     pub(super) fn settle(
         &self,
         batch: &mut Vec<Held>,
         handled: usize,
         result: Result<(), Error>,
         ends: bool,
-    ) {
+    ) -> Duration {
         let handled = batch.len().min(handled & !CUT);
         if let Some(probation) = &self.deliveries.probation {
             probation.note_deliveries(handled as u64, &result);
@@ -177,21 +209,23 @@ impl Lane {
             if !ends {
                 batch.clear();
             }
-            return;
+            return Duration::ZERO;
         };
         let Some(failed) = batch.first_mut() else {
-            return;
+            return Duration::ZERO;
         };
         if self.deliveries.fate.has_ended(&error) {
-            return self.settle_death(batch, &error);
+            self.settle_death(batch, &error);
+            return Duration::ZERO;
         }
         if failed.attempt < self.deliveries.declared.retries {
             failed.attempt += 1;
-        } else {
-            let failed = batch.remove(0);
-            let publisher = &self.deliveries.publisher;
-            self.mailbox.tell_dead(&failed, &error, publisher);
+            self.mailbox.count_retry();
+            return self.deliveries.pause(failed);
         }
+        let failed = batch.remove(0);
+        self.tell_dead(&failed, failed.attempt + 1, &error);
+        Duration::ZERO
     }
 
     /// The process died over the first event of a batch. It is delivered again whatever was
@@ -204,13 +238,17 @@ impl Lane {
         held.deaths += 1;
         self.deliveries.fate.note(held);
         if held.deaths < DEATHS_MAX {
-            return;
+            return self.mailbox.count_retry();
         }
         let times = held.deaths;
         let given_up = batch.remove(0);
         let error = error.clone().context(format!("in {times} deliveries"));
+        self.tell_dead(&given_up, given_up.attempt, &error);
+    }
+
+    fn tell_dead(&self, held: &Held, attempts: u32, error: &Error) {
         let publisher = &self.deliveries.publisher;
-        self.mailbox.tell_dead(&given_up, &error, publisher);
+        self.mailbox.tell_dead(held, attempts, error, publisher);
     }
 
     fn give_back(&self, batch: &mut Vec<Held>) {
@@ -233,7 +271,7 @@ impl Lane {
     /// interrupted, the others go back.
     pub(super) fn cut_off(&self) {
         let mut hand = self.hand.lock();
-        if hand.batch.is_empty() {
+        if hand.batch.is_empty() || hand.is_pausing {
             // On its way out by itself.
             return;
         }

@@ -11,7 +11,10 @@ use octa_plugin_api::{Error, ErrorKind};
 use tokio::sync::{AcquireError, Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::dead_letter;
-use crate::bus::{Bus, Held, Publisher, Subscription, SubscriptionHandle, SubscriptionOptions};
+use crate::{
+    bus::{Bus, Held, Publisher, Subscription, SubscriptionHandle, SubscriptionOptions},
+    dead_letters::{DeadLetters, GivenUp},
+};
 
 /// One declared subscription of a plugin: its queue, whoever reads it. Clones are the same.
 ///
@@ -23,6 +26,8 @@ pub(crate) struct Mailbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     subscription: Subscription,
+    /// Where events go that are given up.
+    letters: DeadLetters,
     /// Whose lanes read: those of one generation at a time, in the order in which they began.
     turn: Arc<Semaphore>,
     /// Held by the lane that takes; this is the order in which events are begun.
@@ -33,13 +38,25 @@ struct Inner {
 pub(super) type Turn = OwnedSemaphorePermit;
 
 impl Mailbox {
-    /// Begins to take in what `plugin` has declared.
-    pub(crate) fn open(bus: &Bus, plugin: &str, declared: &Declared) -> Self {
-        let options = SubscriptionOptions::new(plugin, declared.pattern.clone())
-            .capacity(declared.capacity as usize)
-            .overflow(declared.overflow);
+    /// Begins to take in what `plugin` has declared; `which` counts those to the same pattern.
+    pub(crate) fn open(
+        bus: &Bus,
+        letters: &DeadLetters,
+        plugin: &str,
+        which: usize,
+        declared: &Declared,
+    ) -> Self {
+        let options = SubscriptionOptions {
+            declared: Some(which),
+            ..SubscriptionOptions::new(plugin, declared.pattern.clone())
+                .capacity(declared.capacity as usize)
+                .overflow(declared.overflow)
+        };
+        let subscription = bus.subscribe(options);
+        subscription.set_concurrency(declared.concurrency);
         Self(Arc::new(Inner {
-            subscription: bus.subscribe(options),
+            subscription,
+            letters: letters.clone(),
             turn: Arc::new(Semaphore::new(1)),
             taking: Mutex::default(),
         }))
@@ -55,6 +72,7 @@ impl Mailbox {
     pub(crate) fn reshape(&self, declared: &Declared) {
         let capacity = declared.capacity as usize;
         self.0.subscription.reshape(capacity, declared.overflow);
+        self.0.subscription.set_concurrency(declared.concurrency);
     }
 
     /// Takes nothing in any more: the plugin is stopped for good. What waits is dropped, counted,
@@ -83,13 +101,30 @@ impl Mailbox {
         for held in tried {
             let message = "the plugin was stopped before it was tried again";
             let error = Error::new(ErrorKind::Interrupted, message);
-            self.tell_dead(&held, &error, publisher);
+            self.tell_dead(&held, held.attempt, &error, publisher);
         }
     }
 
-    /// Tells of an event that is tried no more.
-    pub(super) fn tell_dead(&self, held: &Held, error: &Error, publisher: &Publisher) {
-        dead_letter::tell(publisher, &self.handle(), &held.event, error);
+    /// Counts an event that is to be tried again.
+    pub(super) fn count_retry(&self) {
+        self.0.subscription.handle().count_retry();
+    }
+
+    /// Tells of an event that is tried no more, after so many times.
+    pub(super) fn tell_dead(
+        &self,
+        held: &Held,
+        attempts: u32,
+        error: &Error,
+        publisher: &Publisher,
+    ) {
+        let given_up = GivenUp {
+            subscription: &self.handle(),
+            event: &held.event,
+            error,
+            attempts,
+        };
+        dead_letter::tell(publisher, &self.0.letters, &given_up);
     }
 
     /// Waits until no lanes read that began before.

@@ -4,6 +4,7 @@
 mod death;
 mod handover;
 mod lane;
+mod retries;
 mod shop;
 
 use octa_loader::Overflow;

@@ -4,12 +4,13 @@
 mod early;
 mod handover;
 mod leftovers;
+mod retained;
 mod standstill;
 mod threads;
 
 use std::{sync::mpsc, task::Waker};
 
-use octa_loader::{CreateOptions, Instance};
+use octa_loader::{CreateOptions, Instance, publish_flag};
 use octa_plugin_api::{block_on, export};
 
 use super::*;
@@ -51,13 +52,16 @@ impl Bench {
         let clock = VirtualClock::default();
         let keep: Keep = Arc::new(());
         let (shared, wall): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), clock.clone());
+        let pool = Pool::new(threads, &keep);
+        let services = Services::new(shared.clone(), Spare::new(&keep), pool.clone(), DEADLINE);
         let commons = Commons {
             bus: Bus::new(Arc::new(move || number(wall.wall()).number)),
-            services: Services::new(shared.clone(), Spare::new(&keep), DEADLINE),
+            letters: DeadLetters::new(shared.clone()),
+            services,
             state: State::new(),
             storage: Storage::new(Memory::new()),
             clock: shared,
-            pool: Pool::new(threads, &keep),
+            pool,
             runtime: runtime.handle().clone(),
         };
         Self {

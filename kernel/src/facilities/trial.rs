@@ -13,7 +13,7 @@ use octa_loader::{BoxFuture, Request};
 use octa_plugin_api::{Error, ErrorKind, Payload};
 use parking_lot::Mutex;
 
-use super::{errors, subscriptions::Inbox};
+use super::{errors, publishing::Retention, subscriptions::Inbox};
 use crate::bus::{Draft, JSON};
 
 /// The most events and subscriptions of one trial.
@@ -33,15 +33,21 @@ pub(super) struct HeldEvent {
     topic: Box<str>,
     payload: Payload,
     correlation: u128,
+    retention: Retention,
 }
 
 impl HeldEvent {
-    pub(super) fn of(request: &Request<'_>) -> Self {
+    pub(super) fn of(request: &Request<'_>, retention: Retention) -> Self {
         Self {
             topic: request.target.into(),
             payload: request.payload.clone(),
             correlation: request.envelope.correlation,
+            retention,
         }
+    }
+
+    pub(super) fn retention(&self) -> Retention {
+        self.retention
     }
 
     pub(super) fn draft(&self) -> Draft<'_> {

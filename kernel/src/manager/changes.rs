@@ -192,6 +192,7 @@ impl Manager {
             .collect();
         let config = Arc::new(config);
         self.core.config.store(config.clone());
+        self.core.commons.services.configure(&config);
         for name in changed {
             if differ_in_restart_alone(&before.plugin(&name), &config.plugin(&name)) {
                 self.reconsider(&name);

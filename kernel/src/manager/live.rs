@@ -11,7 +11,7 @@ use crate::{
     bus::{Publisher, SubscriptionHandle},
     config::{Allow, Containment},
     deliveries::{Deliveries, Lanes, Mailbox},
-    facilities::Facilities,
+    facilities::{Commons, Facilities},
     fate::Fate,
     reload::{GenerationStatus, nanos},
     services::{Health, Intake, Probation},
@@ -138,6 +138,7 @@ impl Live {
             declared: declared.clone(),
             publisher: publisher.clone(),
             spare: core.spare.clone(),
+            clock: core.commons.clock.clone(),
             probation: probation.clone(),
             fate: self.fate.clone(),
         };
@@ -244,14 +245,18 @@ impl Doors {
         for declared in &manifest.subscriptions {
             let pattern = declared.pattern.as_str().to_owned();
             let count = counts.entry(pattern.clone()).or_insert(0);
-            let key = (pattern, *count);
+            let which = *count;
+            let key = (pattern, which);
             *count += 1;
             let mailbox = match there.remove(&key) {
                 Some(mailbox) => {
                     mailbox.reshape(declared);
                     mailbox
                 }
-                None => Mailbox::open(&core.commons.bus, &manifest.name, declared),
+                None => {
+                    let Commons { bus, letters, .. } = &core.commons;
+                    Mailbox::open(bus, letters, &manifest.name, which, declared)
+                }
             };
             wanted.push(mailbox.clone());
             kept.insert(key, mailbox);

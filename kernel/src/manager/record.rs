@@ -273,22 +273,15 @@ impl Seen {
         PluginStatus {
             health: live.and_then(|live| live.health()),
             process: live.and_then(|live| live.process()),
-            subscriptions: self.subscriptions.iter().map(subscription).collect(),
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(SubscriptionStatus::of)
+                .collect(),
             unfinished: ledger.work,
             ledger,
             blocked: self.watchdog.blocked(&self.status.name),
             ..self.status.clone()
         }
-    }
-}
-
-fn subscription(handle: &SubscriptionHandle) -> SubscriptionStatus {
-    let counters = handle.counters();
-    SubscriptionStatus {
-        pattern: handle.pattern().to_string(),
-        matched: counters.matched,
-        delivered: counters.delivered,
-        dropped: counters.dropped,
-        queued: counters.queued,
     }
 }

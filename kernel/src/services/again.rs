@@ -16,7 +16,6 @@ use super::{
     Intake, Provider, Route, Services,
     call::{Begun, Setup},
     intake::Moment,
-    kept::KeptCall,
     pending::Waited,
     route::Providers,
 };
@@ -61,7 +60,7 @@ impl Services {
                     || call.died.is_some() && (watched.is_dead || watched.is_expected)
             };
             let Some(paused) = seen.intakes.iter().find(is_awaited) else {
-                return call.nobody().into();
+                return self.not_begun(call, call.nobody(), cx);
             };
             if call.may_be_waited_for(&seen.providers)
                 && let Some(begun) = self.enter_one(&call.as_inside(), &seen.providers, cx)
@@ -69,8 +68,8 @@ impl Services {
                 return begun;
             }
             let limit = self.deadline(call.envelope, paused.deadline);
-            let kept = KeptCall::new(self, call, limit);
-            return self.wait(call, None, limit, Waited::Provider(seen.signals, kept), cx);
+            let work = Waited::Provider(seen.signals, call.keep(self, limit));
+            return self.wait(call, None, None, limit, work, cx);
         }
     }
 }
@@ -99,6 +98,7 @@ impl Setup<'_> {
     fn as_inside(&self) -> Self {
         Self {
             is_from_inside: true,
+            kept: None,
             ..*self
         }
     }

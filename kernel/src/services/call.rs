@@ -15,6 +15,8 @@ use super::{
     chain::{Chain, LONGEST, Refused},
     kept::KeptCall,
     pending::Waited,
+    route::Providers,
+    seat::Seat,
 };
 
 /// How far a call has come.
@@ -36,6 +38,29 @@ pub(super) struct Setup<'a> {
     pub(super) is_from_inside: bool,
     /// How its first provider died over it, if one has.
     pub(super) died: Option<&'a Error>,
+    /// It may be begun once more after an error that may pass.
+    pub(super) may_retry: bool,
+    /// The copy of it, where there is one.
+    pub(super) kept: Option<&'a Arc<KeptCall>>,
+}
+
+/// How a call enters a provider, where that is more than going in.
+pub(super) struct Entry {
+    pub(super) seat: Option<Seat>,
+    /// What the provider answers need not be the end of it.
+    pub(super) may_go_on: bool,
+}
+
+impl Entry {
+    const PLAIN: Self = Self {
+        seat: None,
+        may_go_on: false,
+    };
+
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.seat.is_none() && !self.may_go_on
+    }
 }
 
 impl Services {
@@ -48,112 +73,127 @@ impl Services {
         envelope: &Envelope<'_>,
         correlation: u128,
         payload: &Payload,
+        may_retry: bool,
         cx: &mut Context<'_>,
     ) -> Begun {
-        if envelope.chain.is_empty() {
-            let call = Setup {
-                route,
-                envelope,
-                correlation,
-                chain: route.chain(),
-                payload,
-                is_from_inside: false,
-                died: None,
-            };
+        let call = Setup {
+            route,
+            envelope,
+            correlation,
+            chain: route.chain(),
+            payload,
+            is_from_inside: false,
+            died: None,
+            may_retry,
+            kept: None,
+        };
+        if envelope.chain.is_empty() && envelope.idempotency_key.is_empty() {
             return self.choose(&call, cx);
         }
-        self.begin_nested(route, envelope, correlation, payload, cx)
+        self.begin_nested(&call, cx)
     }
 
-    /// Begins a call that others wait for.
-    fn begin_nested(
-        &self,
-        route: &Arc<Route>,
-        envelope: &Envelope<'_>,
-        correlation: u128,
-        payload: &Payload,
-        cx: &mut Context<'_>,
-    ) -> Begun {
-        match Chain::extend(envelope.chain, route.digits()) {
+    /// Begins a call that others wait for, or that has a key.
+    fn begin_nested(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
+        match Chain::extend(call.envelope.chain, call.route.digits()) {
             Ok(chain) => {
                 let call = Setup {
-                    route,
-                    envelope,
-                    correlation,
                     chain: chain.as_str(),
-                    payload,
-                    is_from_inside: false,
-                    died: None,
+                    ..*call
                 };
-                self.choose(&call, cx)
+                self.begin_as(&call, cx)
             }
             Err(refused) => Begun::Ready(self.refused(refused).into()),
         }
     }
 
+    /// Begins a call whose chain is known.
+    pub(super) fn begin_as(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
+        match call.envelope.idempotency_key {
+            "" => self.choose(call, cx),
+            _ => self.begin_keyed(call, cx),
+        }
+    }
+
     /// Begins with the provider whose turn it is, or the next one that lets calls in.
     #[inline(always)]
-    fn choose(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
-        self.enter_one(call, &call.route.providers(), cx)
-            .unwrap_or_else(|| self.try_again(call, cx))
+    pub(super) fn choose(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
+        let providers = call.route.providers();
+        let begun = match providers.plain() {
+            Some(only) => self.enter(call, only, Entry::PLAIN, cx),
+            None => self.begin_guarded(call, &providers, cx),
+        };
+        drop(providers);
+        begun.unwrap_or_else(|| self.try_again(call, cx))
     }
 
     /// Enters the provider whose turn it is, or the next one that lets calls in; `None` if there
     /// is none.
-    #[inline(always)]
     pub(super) fn enter_one(
         &self,
         call: &Setup<'_>,
-        providers: &[Provider],
+        providers: &Providers,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        match providers {
-            [only] => self.enter(call, only, cx),
-            _ => self.enter_in_turn(call, providers, cx),
+        match providers.plain() {
+            Some(only) => self.enter(call, only, Entry::PLAIN, cx),
+            None => self.offer(call, providers, cx),
         }
-    }
-
-    /// A provider that says it is dead is asked only if there is no other.
-    fn enter_in_turn(
-        &self,
-        call: &Setup<'_>,
-        providers: &[Provider],
-        cx: &mut Context<'_>,
-    ) -> Option<Begun> {
-        let (before, after) = providers.split_at(call.route.turn(providers.len()));
-        let in_turn = || after.iter().chain(before);
-        let alive = in_turn().filter(|provider| !provider.is_dead());
-        let dead = in_turn().filter(|provider| provider.is_dead());
-        alive
-            .chain(dead)
-            .find_map(|provider| self.enter(call, provider, cx))
     }
 
     /// Enters a provider; `None` if it let nothing in.
     #[inline(always)]
-    fn enter(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Option<Begun> {
+    pub(super) fn enter(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        entry: Entry,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
         let limit = self.deadline(call.envelope, provider.deadline);
         if provider.blocking {
-            return self.enter_elsewhere(call, provider, limit, cx);
+            return self.enter_elsewhere(call, provider, entry, limit, cx);
         }
         match provider.start(call, limit, cx) {
             Started::Ready(outcome) => {
-                if outcome.result.is_err() || provider.probation.is_some() {
-                    if let Some(elsewhere) = self.after_death(call, provider, &outcome, cx) {
-                        return elsewhere;
-                    }
-                    note(call.route.name(), provider.probation.as_deref(), &outcome);
+                let is_over = entry.is_plain() && provider.probation.is_none();
+                if outcome.result.is_err() || !is_over {
+                    return self.ended(call, provider, entry, outcome, cx);
                 }
                 Some(Begun::Ready(outcome))
             }
             Started::Pending(work) => {
-                let is_repeatable = call.is_repeatable_by(provider);
-                let kept = is_repeatable.then(|| KeptCall::new(self, call, limit));
-                let work = Waited::Inline(work, kept);
-                Some(self.wait(call, Some(provider), limit, work, cx))
+                let is_kept = entry.may_go_on || call.is_repeatable_by(provider);
+                let kept = is_kept.then(|| call.keep(self, limit));
+                let work = Waited::Inline(work, kept, entry.may_go_on);
+                Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
             }
             Started::TurnedAway(_) => None,
         }
+    }
+
+    /// What follows from the answer of a provider: `None` if it was as if that let nothing in.
+    #[cold]
+    #[inline(never)]
+    fn ended(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        entry: Entry,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        if let Some(seat) = entry.seat {
+            seat.settle(&outcome);
+        }
+        if let Some(elsewhere) = self.after_death(call, provider, &outcome, cx) {
+            return elsewhere;
+        }
+        note(call.route.name(), provider.probation.as_deref(), &outcome);
+        Some(match entry.may_go_on {
+            true => self.conclude(call, outcome, cx),
+            false => Begun::Ready(outcome),
+        })
     }
 
     /// Enters a handler that may block, on a thread to spare.
@@ -161,15 +201,19 @@ impl Services {
         &self,
         call: &Setup<'_>,
         provider: &Provider,
+        mut entry: Entry,
         limit: Duration,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
         if !call.is_from_inside && !provider.instance.is_open() {
             return None;
         }
-        let kept = KeptCall::new(self, call, limit);
+        let kept = call.keep(self, limit);
         let (copy, entered) = (kept.clone(), provider.clone());
+        // A handler that blocks may outlast its call, and takes its place as long.
+        let place = entry.seat.as_mut().and_then(Seat::give_place);
         let told = self.0.spare.run(move || {
+            let _place = place;
             block_on(async {
                 let start = |cx: &mut Context<'_>| copy.with(|call| entered.start(call, limit, cx));
                 match poll_fn(|cx| Poll::Ready(start(cx))).await {
@@ -185,8 +229,8 @@ impl Services {
                 Some(Error::new(ErrorKind::Internal, message).into())
             })
         });
-        let work = Waited::Elsewhere(told, kept);
-        Some(self.wait(call, Some(provider), limit, work, cx))
+        let work = Waited::Elsewhere(told, kept, entry.may_go_on);
+        Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
     }
 
     /// Where a call goes whose provider was dead, which is as if that let nothing in, or died over
@@ -207,12 +251,12 @@ impl Services {
             return None;
         }
         let limit = self.deadline(call.envelope, provider.deadline);
-        let begun = KeptCall::new(self, call, limit).begin_once_more(error, cx)?;
+        let begun = call.keep(self, limit).begin_once_more(error, cx)?;
         Some(Some(begun))
     }
 
     #[cold]
-    fn refused(&self, refused: Refused) -> Error {
+    pub(super) fn refused(&self, refused: Refused) -> Error {
         match refused {
             Refused::Cycle(numbers) => {
                 let around = self.names(&numbers).join("` → `");

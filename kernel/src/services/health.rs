@@ -30,6 +30,11 @@ impl Health {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 
+    #[cfg(test)]
+    pub(super) fn set(&self, health: f64) {
+        self.0.store(health.to_bits(), Ordering::Relaxed);
+    }
+
     /// Asks the instance for as long as it lets calls in.
     pub(crate) async fn follow(self: Arc<Self>, instance: Instance, clock: Arc<dyn Clock>) {
         while instance.is_open() {

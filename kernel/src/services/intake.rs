@@ -1,12 +1,9 @@
 //! Whether calls to a plugin that its instance turns away wait or fail; that they find the next
 //! provider is the job of `again`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, futures::OwnedNotified};
+use crate::sync::{AtomicBool, AtomicUsize, Notify, Ordering, OwnedNotified};
 
 /// The intake of a plugin, whatever generation serves. Clones are the same.
 ///

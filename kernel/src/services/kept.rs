@@ -24,6 +24,7 @@ pub(super) struct KeptCall {
     headers: Vec<u8>,
     payload: Payload,
     is_from_inside: bool,
+    may_retry: bool,
     died: Option<Error>,
     /// When its time is over, by the monotonic clock.
     until: Duration,
@@ -45,20 +46,25 @@ impl KeptCall {
             headers: envelope.headers.to_vec(),
             payload: call.payload.clone(),
             is_from_inside: call.is_from_inside,
+            may_retry: call.may_retry,
             died: call.died.cloned(),
             until: services.0.clock.monotonic().saturating_add(limit),
         })
     }
 
     /// Looks for a provider once more, if there is time left.
-    pub(super) fn begin_again(&self, cx: &mut Context<'_>) -> Option<Begun> {
+    pub(super) fn begin_again(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Begun> {
         let is_late = self.services.0.clock.monotonic() >= self.until;
         (!is_late).then(|| self.with(|call| self.services.try_again(&call.as_outside(), cx)))
     }
 
     /// Looks for another provider after this one died, or for the same one when it is back, if
     /// there is time left.
-    pub(super) fn begin_once_more(&self, died: &Error, cx: &mut Context<'_>) -> Option<Begun> {
+    pub(super) fn begin_once_more(
+        self: &Arc<Self>,
+        died: &Error,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
         let is_late = self.services.0.clock.monotonic() >= self.until;
         let begin = |call: &Setup<'_>| {
             let envelope = Envelope {
@@ -68,6 +74,7 @@ impl KeptCall {
             let call = Setup {
                 envelope: &envelope,
                 died: Some(died),
+                kept: None,
                 ..call.as_outside()
             };
             self.services.try_again(&call, cx)
@@ -76,7 +83,7 @@ impl KeptCall {
     }
 
     /// The same call with the time that is left of it.
-    pub(super) fn with<R>(&self, job: impl FnOnce(&Setup<'_>) -> R) -> R {
+    pub(super) fn with<R>(self: &Arc<Self>, job: impl FnOnce(&Setup<'_>) -> R) -> R {
         let now = self.services.0.clock.monotonic();
         let envelope = Envelope {
             remaining: Some(self.until.saturating_sub(now)),
@@ -95,7 +102,21 @@ impl KeptCall {
             payload: &self.payload,
             is_from_inside: self.is_from_inside,
             died: self.died.as_ref(),
+            may_retry: self.may_retry,
+            kept: Some(self),
         })
+    }
+
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    pub(super) fn payload(&self) -> &Payload {
+        &self.payload
     }
 }
 

@@ -15,10 +15,11 @@ use octa_plugin_api::{Error, ErrorKind};
 use crate::fate::Fate;
 
 use super::{
-    Probation, Provider, Services,
+    Probation, Provider, Route, Services,
     again::Signals,
     call::{Begun, Setup, note},
     kept::KeptCall,
+    seat::{Place, Seat},
 };
 
 /// A call that waits. Dropping it cancels it.
@@ -27,19 +28,39 @@ pub(crate) struct PendingCall {
     probation: Option<Arc<Probation>>,
     timer: BoxFuture<()>,
     limit: Duration,
-    capability: Arc<str>,
+    route: Arc<Route>,
     /// That of a provider that may die over it, where it can be repeated then.
     fate: Option<Fate>,
+    /// Its seat at a provider where it has one; apart, since few calls have.
+    seat: Option<Box<Seat>>,
 }
 
 /// What a call waits for.
 pub(super) enum Waited {
-    /// Work of a plugin, polled by who calls.
-    Inline(Work, Option<Arc<KeptCall>>),
+    /// Work of a plugin, polled by who calls; whether its answer need not be the end.
+    Inline(Work, Option<Arc<KeptCall>>, bool),
     /// A thread to spare that works on it; `None` if the provider turned that away.
-    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>),
+    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>, bool),
     /// Another provider, or the same one again.
     Provider(Signals, Arc<KeptCall>),
+    /// A place at a provider; `None` if that took too long.
+    Place(BoxFuture<Option<Place>>, Box<(Provider, Arc<KeptCall>)>),
+    /// The time to be begun once more.
+    Pause(BoxFuture<()>, Arc<KeptCall>),
+    /// What others make of it: the steps of a pipeline, the first call with the same key.
+    Others(BoxFuture<Outcome>),
+}
+
+/// What came of the wait.
+enum Turn {
+    /// The answer of a provider.
+    Answered(Outcome),
+    /// The end of it.
+    Ended(Outcome),
+    /// It is to begin again.
+    Again,
+    /// It is to begin at the place that it got, if it got one.
+    At(Option<Place>),
 }
 
 impl Services {
@@ -49,6 +70,7 @@ impl Services {
         &self,
         call: &Setup<'_>,
         provider: Option<&Provider>,
+        seat: Option<Seat>,
         limit: Duration,
         work: Waited,
         cx: &mut Context<'_>,
@@ -58,10 +80,11 @@ impl Services {
             probation: provider.and_then(|provider| provider.probation.clone()),
             timer: self.0.clock.sleep(limit),
             limit,
-            capability: call.route.name().clone(),
+            route: call.route.clone(),
             fate: provider
                 .filter(|provider| call.is_repeatable_by(provider))
                 .map(|provider| provider.fate.clone()),
+            seat: seat.map(Box::new),
         };
         let polled = match pending.work {
             // It was polled when it began.
@@ -76,35 +99,76 @@ impl Services {
 }
 
 impl Waited {
-    /// The outcome, or `None` if the call is to begin again.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         match self {
-            Self::Inline(work, _) => Pin::new(work).poll(cx).map(Some),
-            Self::Elsewhere(told, _) => told.as_mut().poll(cx),
-            Self::Provider(signals, _) => Pin::new(signals).poll(cx).map(|()| None),
+            Self::Inline(work, ..) => Pin::new(work).poll(cx).map(Turn::Answered),
+            Self::Elsewhere(told, ..) => {
+                let told = told.as_mut().poll(cx);
+                told.map(|told| told.map_or(Turn::Again, Turn::Answered))
+            }
+            Self::Provider(signals, _) => Pin::new(signals).poll(cx).map(|()| Turn::Again),
+            Self::Place(place, ..) => place.as_mut().poll(cx).map(Turn::At),
+            Self::Pause(pause, _) => pause.as_mut().poll(cx).map(|()| Turn::Again),
+            Self::Others(work) => work.as_mut().poll(cx).map(Turn::Ended),
         }
     }
 
     /// The call as it was begun, where it may have to begin again.
     fn kept(&self) -> Option<Arc<KeptCall>> {
         match self {
-            Self::Inline(_, call) => call.clone(),
-            Self::Elsewhere(_, call) | Self::Provider(_, call) => Some(call.clone()),
+            Self::Inline(_, call, _) => call.clone(),
+            Self::Elsewhere(_, call, _) | Self::Provider(_, call) | Self::Pause(_, call) => {
+                Some(call.clone())
+            }
+            Self::Place(_, at) => Some(at.1.clone()),
+            Self::Others(_) => None,
         }
+    }
+
+    /// Whether the answer of its provider need not be the end of it.
+    fn may_go_on(&self) -> bool {
+        matches!(self, Self::Inline(_, _, true) | Self::Elsewhere(_, _, true))
     }
 }
 
 impl PendingCall {
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(outcome) = ready!(self.work.poll(cx)) else {
-            let begun = self.work.kept().and_then(|call| call.begin_again(cx));
-            return self.go_on(begun);
+        let outcome = match ready!(self.work.poll(cx)) {
+            Turn::Answered(outcome) => outcome,
+            Turn::Ended(outcome) => return Poll::Ready(outcome),
+            Turn::Again => {
+                let begun = self.work.kept().and_then(|call| call.begin_again(cx));
+                return self.go_on(begun);
+            }
+            Turn::At(place) => {
+                let begun = self.begin_at(place, cx);
+                return self.go_on(begun);
+            }
         };
+        if let Some(seat) = self.seat.take() {
+            seat.settle(&outcome);
+        }
         if let Some(begun) = self.begin_once_more(&outcome, cx) {
             return self.go_on(Some(begun));
         }
-        note(&self.capability, self.probation.as_deref(), &outcome);
-        Poll::Ready(outcome)
+        note(self.route.name(), self.probation.as_deref(), &outcome);
+        match self.work.kept() {
+            Some(call) if self.work.may_go_on() => {
+                let conclude = |it: &Setup<'_>| call.services().conclude(it, outcome, cx);
+                let begun = call.with(conclude);
+                self.go_on(Some(begun))
+            }
+            _ => Poll::Ready(outcome),
+        }
+    }
+
+    /// Begins it at a place that it waited for.
+    fn begin_at(&self, place: Option<Place>, cx: &mut Context<'_>) -> Option<Begun> {
+        let Waited::Place(_, at) = &self.work else {
+            return None;
+        };
+        let (provider, call) = &**at;
+        Some(call.with(|it| call.services().begin_at(it, provider, place, cx)))
     }
 
     /// Begins it elsewhere if its provider has died over it and there is time left.
@@ -124,25 +188,32 @@ impl PendingCall {
                 self.work = next.work;
                 self.probation = next.probation;
                 self.fate = next.fate;
+                self.seat = next.seat;
                 Poll::Pending
             }
         }
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.timer.as_mut().poll(cx).map(|()| self.too_late())
+        let is_late = self.timer.as_mut().poll(cx);
+        is_late.map(|()| self.too_late())
     }
 
-    fn too_late(&self) -> Outcome {
+    fn too_late(&mut self) -> Outcome {
         let message = format!(
             "`{}` did not answer within {:?}",
-            self.capability, self.limit
+            self.route.name(),
+            self.limit
         );
         let error = Error::new(ErrorKind::Deadline, message);
         if let Some(probation) = &self.probation {
             probation.note_late(&error);
         }
-        error.into()
+        let outcome = error.into();
+        if let Some(seat) = self.seat.take() {
+            seat.settle(&outcome);
+        }
+        outcome
     }
 }
 
@@ -159,6 +230,6 @@ impl Future for PendingCall {
 
 impl fmt::Debug for PendingCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PendingCall(`{}`)", self.capability)
+        write!(f, "PendingCall(`{}`)", self.route.name())
     }
 }

@@ -12,14 +12,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use octa_loader::{Capability, Instance};
+use octa_loader::{
+    Capability, Instance,
+    policy::{Policy, Routing},
+};
+use serde_json::Value;
 use tokio::sync::{Notify, futures::OwnedNotified};
 
-use crate::fate::Fate;
+use crate::{fate::Fate, time::Clock};
 
 use super::{
     Health, Intake, Probation,
     chain::{DIGITS, digits},
+    counts::Counts,
+    rules::Rules,
+    seat::{Before, Guard},
 };
 
 /// How many counters take turns; one shared counter would be written by all calling threads.
@@ -35,15 +42,34 @@ pub(crate) struct Route {
     providers: ArcSwap<Providers>,
     changed: Arc<Notify>,
     turns: [Turn; SHARDS],
+    clock: Arc<dyn Clock>,
+    counts: Counts,
 }
 
-/// Who offers a capability at one moment.
+/// Who offers a capability at one moment, and how it is called.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Providers {
+    /// The only one, where a call is nothing but the way there and back: all that the way of a
+    /// plain call looks at.
+    plain: Option<Box<Provider>>,
+    /// The first choice first, where one is.
     present: Vec<Provider>,
     /// Plugins that offered it when they were taken away with their intake paused, or after a
     /// death: as long as it is, or they are to be started again, they are expected back.
     away: Vec<Away>,
+    wishes: Wishes,
+    rules: Arc<Rules>,
+}
+
+/// How a capability is to be called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Wishes {
+    /// By the configuration.
+    pub(super) configured: Policy,
+    /// By whoever offers it or did last, if the configuration says nothing.
+    declared: Arc<Policy>,
+    pub(super) steps: Option<Arc<[Arc<str>]>>,
+    pub(super) is_measured: bool,
 }
 
 /// What is left of a provider that is expected back.
@@ -75,12 +101,39 @@ pub(crate) struct Provider {
     pub(super) probation: Option<Arc<Probation>>,
     pub(super) health: Arc<Health>,
     pub(super) fate: Fate,
+    /// What its manifest asks for.
+    pub(super) policy: Arc<Policy>,
+    /// The hash of its name.
+    pub(super) seed: u64,
+    /// Where its calls are limited, judged or measured; made when it is put in.
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 impl Provider {
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How well it does, by its own opinion and by what the kernel sees.
+    pub(super) fn health(&self) -> f64 {
+        let seen = self.guard.as_ref().map_or(1.0, |guard| guard.health());
+        self.health.get().min(seen)
+    }
+
+    /// How much is to do for it, the more the worse it does.
+    pub(super) fn load(&self) -> f64 {
+        let in_flight = self.guard.as_ref().map_or(0, |guard| guard.in_flight());
+        (in_flight as f64 + 1.0) / self.health()
+    }
+
     /// Whether it says that it can do nothing.
     pub(super) fn is_dead(&self) -> bool {
         self.health.get() <= 0.0
+    }
+
+    /// Whether both are the same instance.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.health, &other.health)
     }
 
     fn is_of(&self, plugin: &str) -> bool {
@@ -104,6 +157,71 @@ impl Provider {
 }
 
 impl Providers {
+    /// Where a call goes that is nothing but the way there and back.
+    #[inline(always)]
+    pub(super) fn plain(&self) -> Option<&Provider> {
+        self.plain.as_deref()
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    pub(super) fn configured(&self) -> &Policy {
+        &self.wishes.configured
+    }
+
+    pub(super) fn routing(&self) -> Routing {
+        self.rules.routing()
+    }
+
+    /// Brings everything into line with who is present and what is wished.
+    fn settle(&mut self, before: &Self, clock: &Arc<dyn Clock>) {
+        let mut declared = self.present.iter().map(|it| &it.policy);
+        if let Some(declared) = declared.find(|it| !it.is_empty()) {
+            self.wishes.declared = declared.clone();
+        } else if !self.present.is_empty() {
+            self.wishes.declared = Arc::default();
+        }
+        let is_one_of_many = self.present.len() > 1;
+        let is_same = self.wishes == before.wishes && is_one_of_many == (before.present.len() > 1);
+        if self.wishes != before.wishes {
+            let policy = self.wishes.configured.over(&self.wishes.declared);
+            let steps = self.wishes.steps.clone();
+            self.rules = Arc::new(Rules::new(policy, steps, &before.rules));
+        }
+        let policy = self.rules.policy();
+        for provider in &mut self.present {
+            let plugin = provider.instance.name();
+            let old = before.present.iter().find(|it| it.is_of(plugin));
+            let guard = old.and_then(|old| old.guard.as_ref());
+            let is_itself = old.is_some_and(|old| old.is_same(provider));
+            if is_itself && is_same {
+                provider.guard = guard.cloned();
+                continue;
+            }
+            let old = match guard {
+                None => Before::Nothing,
+                Some(guard) if is_itself => Before::Itself(guard),
+                Some(guard) => Before::Predecessor(guard),
+            };
+            let is_measured = self.wishes.is_measured;
+            provider.guard = Guard::of(policy, is_one_of_many, is_measured, old, clock);
+        }
+        let choice = |provider: &Provider| {
+            let mut names = policy.order.iter();
+            names.position(|name| provider.is_of(name))
+        };
+        self.present
+            .sort_by_key(|provider| choice(provider).unwrap_or(usize::MAX));
+        self.plain = match &self.present[..] {
+            [only] if only.guard.is_none() && !self.rules.concern_calls() => {
+                Some(Box::new(only.clone()))
+            }
+            _ => None,
+        };
+    }
+
     /// The intake of each plugin that offers the capability or will again, the deadline that it
     /// declares for it, and whether it is dead and nobody has seen to that yet.
     pub(super) fn intakes(&self) -> impl Iterator<Item = (&Intake, Option<Duration>, bool)> {
@@ -124,7 +242,7 @@ impl Deref for Providers {
 }
 
 impl Route {
-    pub(super) fn new(name: Arc<str>, number: usize) -> Self {
+    pub(super) fn new(name: Arc<str>, number: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             name,
             number,
@@ -133,7 +251,13 @@ impl Route {
             providers: ArcSwap::default(),
             changed: Arc::default(),
             turns: Default::default(),
+            clock,
+            counts: Counts::default(),
         }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -153,8 +277,29 @@ impl Route {
         &self.chain
     }
 
+    /// Whether a call of it leads anywhere.
     pub(crate) fn is_offered(&self) -> bool {
-        !self.providers.load().is_empty()
+        let providers = self.providers.load();
+        !providers.is_empty() || providers.rules.steps().is_some()
+    }
+
+    /// What it is, as its first provider describes it.
+    pub(crate) fn describe(&self) -> Option<Capability> {
+        let providers = self.providers.load();
+        if let Some(first) = providers.first() {
+            return first.describe();
+        }
+        let steps = providers.rules.steps()?;
+        Some(Capability {
+            name: self.name.to_string(),
+            description: format!("pipeline: {}", steps.join(" → ")),
+            input: Value::Bool(true),
+            output: Value::Bool(true),
+            idempotent: false,
+            blocking: false,
+            deadline_ms: None,
+            policy: Policy::default(),
+        })
     }
 
     /// Whether it is offered, and all who offer it declare it idempotent.
@@ -205,7 +350,11 @@ impl Route {
 
     fn take_away(&self, plugin: &str, is_expected: impl Fn(&Intake) -> bool) {
         let before = self.providers.load();
-        let mut after = Providers::default();
+        let mut after = Providers {
+            wishes: before.wishes.clone(),
+            rules: before.rules.clone(),
+            ..Providers::default()
+        };
         for provider in before.iter() {
             if !provider.is_of(plugin) {
                 after.present.push(provider.clone());
@@ -220,8 +369,26 @@ impl Route {
         }
     }
 
+    /// Lets it be called in another way, or as a plugin that was never started declares it.
+    pub(super) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        let before = self.providers.load();
+        let mut after = Providers::clone(&before);
+        change(&mut after.wishes);
+        if after.wishes != before.wishes {
+            self.change(after);
+        }
+    }
+
+    /// Takes in what a plugin declares that would offer it if it were started.
+    pub(super) fn declare(&self, policy: &Policy) {
+        if self.providers.load().is_empty() {
+            self.wish(|wishes| wishes.declared = Arc::new(policy.clone()));
+        }
+    }
+
     /// Who waits for a change looks at the providers after it asked to be told.
-    fn change(&self, providers: Providers) {
+    fn change(&self, mut providers: Providers) {
+        providers.settle(&self.providers.load(), &self.clock);
         self.providers.store(Arc::new(providers));
         self.changed.notify_waiters();
     }

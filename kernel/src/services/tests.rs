@@ -1,8 +1,14 @@
 //! Calls while their providers come and go: what one waiting call does, step by step. Many at
 //! once are the job of `tests::storm`; what they are tried on is that of `tests::house`.
 
+mod chains;
+mod crew;
 mod death;
 mod house;
+mod keys;
+mod limits;
+mod retries;
+mod routing;
 mod storm;
 
 use std::{sync::Arc, task::Poll, time::Duration};
@@ -118,7 +124,7 @@ fn what_happens_between_the_look_and_the_wait_is_not_missed() {
     intake.pause();
     old.instance.close();
     let (there, number) = (house.clone(), new.number);
-    clock.set(move || there.offer(&new, &intake, None));
+    clock.set(move || drop(there.offer(&new, &intake, None)));
     assert_eq!(house.call_now("lamp.read"), Ok(number));
 }
 

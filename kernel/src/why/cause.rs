@@ -28,7 +28,8 @@ macro_rules! causes {
                 }
             }
 
-            /// The states of a plugin that it can be found below.
+            /// The states of a plugin that it can be found below; none where it is not about a
+            /// plugin.
             pub const fn states(self) -> &'static [State] {
                 match self {
                     $(Self::$name => $states,)*
@@ -117,6 +118,43 @@ causes! {
     Cycle = "cycle" in LACKING;
     /// The tree has it already.
     SeeAbove = "see-above" in LACKING;
+
+    /// Which of several providers a call goes to, and what says so.
+    Routing = "routing" in &[];
+    /// Calls go to this provider.
+    GetsCalls = "gets-calls" in &[];
+    /// Calls go to it when those before it do not take them.
+    InReserve = "in-reserve" in &[];
+    /// It does not offer now what it would.
+    NotOffering = "not-offering" in &[];
+    /// It says that it can do nothing: calls go to it when nobody else takes them.
+    Unfit = "unfit" in &[];
+    /// Its breaker keeps calls from it.
+    CutOff = "cut-off" in &[];
+    /// Its breaker lets single calls in, to see how they do.
+    OnTrial = "on-trial" in &[];
+    /// As many of its calls are under way as may be.
+    Full = "full" in &[];
+    /// Some of its last calls failed.
+    Failing = "failing" in &[];
+    /// How the last call failed that did.
+    LastError = "last-error" in &[];
+    /// When a call is let in again.
+    NextTry = "next-try" in &[];
+    /// A step of a pipeline.
+    Step = "step" in &[];
+    /// It is not called, for a pipeline answers in its place.
+    Overruled = "overruled" in &[];
+    /// A limit of calls.
+    Limit = "limit" in &[];
+    /// When a failing provider is cut off.
+    Breaker = "breaker" in &[];
+    /// Whether a call that failed is tried again.
+    Retry = "retry" in &[];
+    /// What of a call is checked or remembered.
+    Kept = "kept" in &[];
+    /// The capability that answers when no provider can.
+    Fallback = "fallback" in &[];
 
     /// Its code answered an error, or what was to be done with it did.
     Error = "error" in &[Failed];

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     manager::Doing,
     plan::{Member, Plan},
+    services::ServiceStatus,
     status::{PluginStatus, Problem, RejectedFile},
 };
 
@@ -56,6 +57,10 @@ pub(crate) struct Scene {
     pub(super) plugins: BTreeMap<String, Facts>,
     pub(super) rejected: Vec<RejectedFile>,
     pub(super) plan: Plan,
+    /// What is known of capabilities, by name.
+    pub(super) services: BTreeMap<String, ServiceStatus>,
+    /// The time, in nanoseconds since 1970.
+    pub(super) now: u64,
 }
 
 impl Scene {
@@ -69,6 +74,23 @@ impl Scene {
             plan: Plan::new(plugins.values().map(|facts| facts.member.clone())),
             plugins,
             rejected,
+            services: BTreeMap::new(),
+            now: 0,
+        }
+    }
+
+    /// The same house with the capabilities that are known in it, as they are `now`, in
+    /// nanoseconds since 1970.
+    pub(crate) fn serving(
+        self,
+        services: impl IntoIterator<Item = ServiceStatus>,
+        now: u64,
+    ) -> Self {
+        let named = |service: ServiceStatus| (service.name.clone(), service);
+        Self {
+            services: services.into_iter().map(named).collect(),
+            now,
+            ..self
         }
     }
 }

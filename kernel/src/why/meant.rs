@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Cause, Scene, Why, file, plugin::Tree};
+use super::{Scene, Why, file, plugin::Tree, service::capability};
 use crate::{nearest::nearest, status::Problem};
 
 /// Explains what is called `subject`.
@@ -25,7 +25,8 @@ pub(crate) fn explain(scene: &Scene, subject: &str) -> Result<Why, Problem> {
     if let Some(facts) = from_file {
         return Ok(Tree::new(scene).plugin(&facts.status.name));
     }
-    capability(scene, subject).ok_or_else(|| unknown(scene, subject))
+    let name = capability_name(scene, subject).ok_or_else(|| unknown(scene, subject))?;
+    Ok(capability(&mut Tree::new(scene), name))
 }
 
 /// Whether a file is meant: by its path, by its name, or by the name that its plugin would have
@@ -44,36 +45,26 @@ fn plugin_of(path: &Path) -> Option<String> {
     Some(stem.replace('_', "-"))
 }
 
-fn capability(scene: &Scene, subject: &str) -> Option<Why> {
-    let offers = |name: &&String| {
-        let capabilities = &scene.plugins[*name].status.capabilities;
-        capabilities.iter().any(|offered| offered == subject)
-    };
-    let providers: Vec<&String> = scene.plugins.keys().filter(offers).collect();
-    let text = match providers.len() {
-        0 => return None,
-        1 => format!("the capability `{subject}` is offered by one plugin"),
-        number => format!("the capability `{subject}` is offered by {number} plugins"),
-    };
-    let mut tree = Tree::new(scene);
-    let causes = providers.into_iter().map(|name| tree.plugin(name));
-    Some(Why::new(Cause::Capability, subject, text).because(causes))
+/// The name of a capability that somebody offers or would, or that is configured.
+fn capability_name<'a>(scene: &'a Scene, subject: &str) -> Option<&'a str> {
+    let mut names = capability_names(scene);
+    names.find(|name| *name == subject)
+}
+
+pub(super) fn capability_names(scene: &Scene) -> impl Iterator<Item = &str> {
+    let plugins = scene.plugins.values();
+    let offered = plugins.flat_map(|facts| &facts.status.capabilities);
+    offered.chain(scene.services.keys()).map(String::as_str)
 }
 
 fn unknown(scene: &Scene, subject: &str) -> Problem {
     let files = scene.rejected.iter().filter_map(|it| plugin_of(&it.path));
-    let capabilities = scene
-        .plugins
-        .values()
-        .flat_map(|it| &it.status.capabilities);
-    let known: Vec<String> = scene
-        .plugins
-        .keys()
-        .chain(capabilities)
-        .cloned()
-        .chain(files)
-        .collect();
-    let near = nearest(subject, known.iter().map(String::as_str));
+    let plugins = scene.plugins.keys().map(String::as_str);
+    let files: Vec<String> = files.collect();
+    let known = plugins
+        .chain(capability_names(scene))
+        .chain(files.iter().map(String::as_str));
+    let near = nearest(subject, known);
     let hint = near.map_or_else(
         || "`octa list` shows the plugins and files there are, `octa capabilities` what can be called".to_owned(),
         |near| format!("did you mean `{near}`?"),

@@ -1,7 +1,5 @@
 //! The tree of one plugin: its state, and below it what each state can be explained by.
 
-use std::collections::BTreeSet;
-
 use super::{
     Cause, Facts, Scene, Why,
     blocking::blocking,
@@ -10,42 +8,39 @@ use super::{
     needs::obstacles,
     rest::{moved, turn},
     serving::{serving, still_mapped},
+    trail::{Known, Trail},
 };
 use crate::{lifecycle::State, plan::Unmet};
 
-/// An explanation in the making: every plugin is explained once.
+/// An explanation in the making: every plugin and every capability is explained once.
 pub(super) struct Tree<'a> {
-    scene: &'a Scene,
-    /// From the plugin that was asked about to the one that is being explained.
-    path: Vec<&'a str>,
-    told: BTreeSet<&'a str>,
+    pub(super) scene: &'a Scene,
+    plugins: Trail<'a>,
+    pub(super) capabilities: Trail<'a>,
 }
 
 impl<'a> Tree<'a> {
     pub(super) fn new(scene: &'a Scene) -> Self {
         Self {
             scene,
-            path: Vec::new(),
-            told: BTreeSet::new(),
+            plugins: Trail::default(),
+            capabilities: Trail::default(),
         }
     }
 
     /// Explains a plugin that there is, or says where it is explained.
     pub(super) fn plugin(&mut self, name: &'a str) -> Why {
         let facts = &self.scene.plugins[name];
-        if let Some(first) = self.path.iter().position(|it| *it == name) {
-            return cycle(&self.path[first..]);
+        match self.plugins.enter(name) {
+            Ok(()) => {}
+            Err(Known::Round(ring)) => return cycle(ring),
+            Err(Known::Told) => {
+                let text = format!("`{name}` is explained above");
+                return Why::new(Cause::SeeAbove, name, text);
+            }
         }
-        if !self.told.insert(name) {
-            return Why::new(
-                Cause::SeeAbove,
-                name,
-                format!("`{name}` is explained above"),
-            );
-        }
-        self.path.push(name);
         let causes = self.causes(facts);
-        self.path.pop();
+        self.plugins.leave();
         let status = &facts.status;
         let text = format!("`{name}` {} is {}", status.version, status.state);
         Why {

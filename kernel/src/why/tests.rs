@@ -3,6 +3,7 @@
 //!
 //! `OCTA_BLESS=1 cargo test -p octa-kernel why` writes what is found.
 
+mod calls;
 mod houses;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -32,9 +33,15 @@ fn explained(house: House) -> (Why, BTreeSet<(State, Cause)>) {
     (why, pairs)
 }
 
-fn golden(state: State) -> PathBuf {
+/// Holds a text against the golden file of its name.
+fn check(name: &str, found: &str) {
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/why/golden");
-    golden.join(format!("{state}.txt"))
+    let path = golden.join(format!("{name}.txt"));
+    if option_env!("OCTA_BLESS").is_some() {
+        fs::write(&path, found).expect("the golden files are writable");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, written, "{}", path.display());
 }
 
 /// Every reason that a state can have, each in a section of its own.
@@ -52,12 +59,7 @@ fn sections(state: State) -> String {
 #[test]
 fn every_reason_of_every_state_is_as_it_is_written() {
     for state in State::ALL {
-        let (path, found) = (golden(state), sections(state));
-        if option_env!("OCTA_BLESS").is_some() {
-            fs::write(&path, &found).expect("the golden files are writable");
-        }
-        let written = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, written, "{}", path.display());
+        check(&state.to_string(), &sections(state));
     }
 }
 
@@ -65,7 +67,7 @@ fn every_reason_of_every_state_is_as_it_is_written() {
 fn every_reason_explains_something() {
     let alone = [Cause::Standing, Cause::Capability, Cause::RejectedFile];
     for cause in Cause::ALL {
-        let is_alone = alone.contains(cause);
+        let is_alone = alone.contains(cause) || calls::with(*cause).is_some();
         assert_eq!(cause.states().is_empty(), is_alone, "{cause}");
         assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
     }
@@ -86,26 +88,32 @@ fn a_capability_is_explained_by_those_who_offer_it_and_a_shared_cause_once() {
             .needs("mains", "*")
             .offers("light")
     };
-    let house = House::of([
+    let mut house = House::of([
         offers("candle"),
         lamp(State::Started).offers("light"),
         offers("torch"),
         plugin("mains", State::Discovered).rests(Rest::Disabled),
     ]);
+    house.services.push(calls::service("light", ["lamp"]));
     let why = house.why("light").expect("somebody offers it");
     assert_eq!(
         why.to_string(),
         "\
 the capability `light` is offered by 3 plugins
-  `candle` 1.2.0 is blocked
-    it needs the plugin `mains`, which does not run
-      `mains` 1.2.0 is discovered
-        it is disabled in the configuration
-          hint: set `enabled = true` under `[plugins.mains]`
-  `lamp` 1.2.0 is started
-    generation 3, version 1.2.0 with content 1a2b3c4d, serves in the kernel's process
-  `torch` 1.2.0 is blocked
-    it needs the plugin `mains`, which does not run
-      `mains` is explained above"
+  calls go to its providers in turn: its routing is `round-robin`, as is usual
+  `lamp` gets every call: nobody else offers this now
+    `lamp` 1.2.0 is started
+      generation 3, version 1.2.0 with content 1a2b3c4d, serves in the kernel's process
+  `candle` gets no calls: it is not started
+    `candle` 1.2.0 is blocked
+      it needs the plugin `mains`, which does not run
+        `mains` 1.2.0 is discovered
+          it is disabled in the configuration
+            hint: set `enabled = true` under `[plugins.mains]`
+  `torch` gets no calls: it is not started
+    `torch` 1.2.0 is blocked
+      it needs the plugin `mains`, which does not run
+        `mains` is explained above
+  a call has 30s unless its caller says otherwise, as `call_deadline` in `[kernel]` says"
     );
 }

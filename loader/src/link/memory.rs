@@ -6,12 +6,12 @@
 use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd},
-    sync::atomic::AtomicU64,
 };
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::ring::Ring;
+use crate::sync::AtomicU64;
 
 /// The bytes before the rings.
 const HEADER_BYTES: usize = 4096;

@@ -2,21 +2,17 @@
 //! those that come later.
 
 use std::{
-    fmt, hint,
-    os::unix::net::UnixStream,
-    sync::atomic::Ordering,
-    thread,
+    fmt, hint, thread,
     time::{Duration, Instant},
 };
-
-use parking_lot::MutexGuard;
 
 use super::{
     Link, LinkError, Violation,
     assembly::Assembly,
     ring::{Ring, padded},
-    socket,
+    socket::{self, Socket},
 };
+use crate::sync::{MutexGuard, Ordering};
 
 /// How often [`Receiving::spin`] looks between two looks at the clock, if it yields to nobody.
 const LOOKS: u32 = 64;
@@ -248,7 +244,7 @@ impl Inbox {
         }
     }
 
-    fn take_piece(&mut self, socket: &UnixStream, bytes: usize) -> rustix::io::Result<usize> {
+    fn take_piece(&mut self, socket: &Socket, bytes: usize) -> rustix::io::Result<usize> {
         socket::receive(socket, self.assembly.room(bytes))
     }
 }

@@ -4,7 +4,7 @@
 //! ring. Each side keeps its own counter to itself and only publishes it here; what it finds of the
 //! other's is checked by [`used`](Ring::used).
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// The bytes of a word: frames begin at multiples of it.
 pub(super) const WORD: usize = size_of::<u64>();

@@ -1,7 +1,5 @@
 //! The sending half: what is on its way out of this process, and what waits for room.
 
-use std::{os::unix::net::UnixStream, sync::atomic::Ordering};
-
 use rustix::io::Errno;
 
 use super::{
@@ -9,8 +7,9 @@ use super::{
     memory::Memory,
     queue::Queue,
     ring::{Ring, padded},
-    socket,
+    socket::{self, Socket},
 };
+use crate::sync::Ordering;
 
 /// What is sent, in its order. Behind a mutex because any thread sends: it is held for as long as
 /// a copy of the frame takes.
@@ -66,11 +65,7 @@ impl Outbox {
 
     /// Sends through a socket: what it takes now, the rest is queued. Whether the queue was empty
     /// before, and is not any more.
-    pub(super) fn send_through(
-        &mut self,
-        socket: &UnixStream,
-        frame: &[u8],
-    ) -> Result<bool, Unsent> {
+    pub(super) fn send_through(&mut self, socket: &Socket, frame: &[u8]) -> Result<bool, Unsent> {
         if self.queued() > 0 {
             self.check_queue(frame.len())?;
             self.queue.push(frame, frame.len());
@@ -85,7 +80,7 @@ impl Outbox {
     }
 
     /// Sends what is queued through a socket; whether something is still.
-    pub(super) fn flush_through(&mut self, socket: &UnixStream) -> Result<bool, Unsent> {
+    pub(super) fn flush_through(&mut self, socket: &Socket) -> Result<bool, Unsent> {
         while let Some(front) = self.queue.front() {
             match socket::send(socket, front).map_err(Unsent::System)? {
                 0 => return Ok(true),

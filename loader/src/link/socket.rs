@@ -14,6 +14,8 @@ use rustix::{
     net::{RecvFlags, SendFlags},
 };
 
+pub(super) type Socket = UnixStream;
+
 /// What a wake-up is. Nobody looks at it.
 const WAKE: u8 = 0;
 
@@ -23,7 +25,7 @@ const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
 const QUIETLY: SendFlags = SendFlags::empty();
 
 /// Readies a socket for the functions of this file.
-pub(super) fn prepare(socket: &UnixStream) -> io::Result<()> {
+pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     #[cfg(target_vendor = "apple")]
     rustix::net::sockopt::set_socket_nosigpipe(socket, true)?;
     socket.set_nonblocking(true)
@@ -40,7 +42,7 @@ pub(super) struct Ready {
 /// Waits for the socket to have something, if asked also for room in it, or for a nudge; nothing
 /// of that if the time is over.
 pub(super) fn wait(
-    socket: &UnixStream,
+    socket: &Socket,
     nudge: &Nudge,
     room: bool,
     until: Option<Instant>,
@@ -61,7 +63,7 @@ pub(super) fn wait(
 }
 
 /// Waits for the socket to have something; `false` if the time is over.
-pub(super) fn wait_to_read(socket: &UnixStream, until: Option<Instant>) -> bool {
+pub(super) fn wait_to_read(socket: &Socket, until: Option<Instant>) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::IN)];
     // If the system cannot wait, the next look at the socket says why.
     poll_until(&mut polled, until).is_err() || !polled[0].revents().is_empty()
@@ -81,31 +83,31 @@ fn poll_until(polled: &mut [PollFd<'_>], until: Option<Instant>) -> rustix::io::
 }
 
 /// Sends what the socket takes: how many bytes that were.
-pub(super) fn send(socket: &UnixStream, bytes: &[u8]) -> rustix::io::Result<usize> {
+pub(super) fn send(socket: &Socket, bytes: &[u8]) -> rustix::io::Result<usize> {
     unless_full(|| rustix::net::send(socket, bytes, QUIETLY))
 }
 
 /// Receives what there is: how many bytes that were.
-pub(super) fn receive(socket: &UnixStream, into: &mut [u8]) -> rustix::io::Result<usize> {
+pub(super) fn receive(socket: &Socket, into: &mut [u8]) -> rustix::io::Result<usize> {
     receive_as(socket, into, RecvFlags::empty())
 }
 
 /// Wakes whoever is parked at the other end. A socket that takes no more has wake-ups enough.
-pub(super) fn wake(socket: &UnixStream) -> rustix::io::Result<()> {
+pub(super) fn wake(socket: &Socket) -> rustix::io::Result<()> {
     send(socket, &[WAKE]).map(drop)
 }
 
 /// Takes wake-ups out; whether there were any.
-pub(super) fn drain(socket: &UnixStream) -> rustix::io::Result<bool> {
+pub(super) fn drain(socket: &Socket) -> rustix::io::Result<bool> {
     receive(socket, &mut [0; 256]).map(|found| found > 0)
 }
 
 /// Whether there is something to be received.
-pub(super) fn peek(socket: &UnixStream) -> rustix::io::Result<bool> {
+pub(super) fn peek(socket: &Socket) -> rustix::io::Result<bool> {
     receive_as(socket, &mut [0; 1], RecvFlags::PEEK).map(|found| found > 0)
 }
 
-fn receive_as(socket: &UnixStream, into: &mut [u8], flags: RecvFlags) -> rustix::io::Result<usize> {
+fn receive_as(socket: &Socket, into: &mut [u8], flags: RecvFlags) -> rustix::io::Result<usize> {
     let mut ended = false;
     let found = unless_full(|| {
         let (_, found) = rustix::net::recv(socket, &mut *into, flags)?;

@@ -3,6 +3,7 @@
 use semver::VersionReq;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_ignored::Path;
 use serde_json::Value;
 use serde_json::error::Category;
 
@@ -34,8 +35,8 @@ impl Manifest {
         }
         let mut unknown = Vec::new();
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let manifest = serde_ignored::deserialize(&mut deserializer, |path| {
-            unknown.push(path.to_string());
+        let manifest: Manifest = serde_ignored::deserialize(&mut deserializer, |path| {
+            unknown.push(spelt(&path));
         })
         .map_err(|error| explain::<Manifest>(json, error))?;
         if !unknown.is_empty() && format <= FormatVersion::CURRENT {
@@ -44,6 +45,7 @@ impl Manifest {
                 format,
             });
         }
+        manifest.check()?;
         Ok(manifest)
     }
 }
@@ -70,6 +72,22 @@ fn explain<T: DeserializeOwned>(json: &[u8], error: serde_json::Error) -> Manife
     ManifestError::Field {
         field: path,
         source: error,
+    }
+}
+
+/// The path as `serde_path_to_error` would write it.
+fn spelt(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", spelt(parent)),
+        Path::Map { parent, key } => match spelt(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        // What is only in the types and not in the text.
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => spelt(parent),
     }
 }
 
@@ -162,13 +180,6 @@ pub(super) fn capabilities<'de, D: Deserializer<'de>>(
             "found two capabilities named `{}`, expected each name once",
             pair[0]
         ))),
-    }
-}
-
-pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    match u32::deserialize(from)? {
-        0 => Err(D::Error::custom("found 0, expected at least 1")),
-        number => Ok(number),
     }
 }
 

@@ -17,4 +17,4 @@ pub const NOTE_NAME: &[u8; 5] = b"Octa\0";
 pub const NOTE_TYPE: u32 = 0x4F43_5441;
 /// The format's version, `major.minor`. A reader refuses another major, and ignores unknown
 /// fields only of a newer minor.
-pub const FORMAT: &str = "1.0";
+pub const FORMAT: &str = "1.1";

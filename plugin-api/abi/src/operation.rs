@@ -3,10 +3,11 @@
 //! what the [`Reply`](crate::Reply) holds. Fields not named are ignored and should be empty.
 //! A host that does not know an operation answers [`code::UNSUPPORTED`](crate::code::UNSUPPORTED).
 
-/// Bus: publishes an event. `target`: topic. `payload`: the event's payload.
+/// Bus: publishes an event. `target`: topic. `payload`: the event's payload. `flags`: 0, or one of
+/// [`publish_flag`].
 /// Pending only while a subscription that declared back-pressure is full.
 /// Reply: `number` = how many subscriptions matched; 0 where the event is held back until the
-/// instance has taken over from another.
+/// instance has taken over from another. Of a clearing: 1 if there was something to forget.
 pub const PUBLISH: u32 = 0x0101;
 /// Bus: subscribes. `target`: pattern. `number`: capacity of the queue, 0 for the default.
 /// Reply: `number` = the subscription's id, for [`NEXT_EVENT`] and [`UNSUBSCRIBE`].
@@ -19,7 +20,8 @@ pub const UNSUBSCRIBE: u32 = 0x0103;
 pub const NEXT_EVENT: u32 = 0x0104;
 
 /// Services: calls a capability. `target`: its name. `payload`: the input. The envelope's
-/// deadline, keys and headers go with the call. Reply: the provider's.
+/// deadline, keys and headers go with the call. `flags`: bits of [`call_flag`].
+/// Reply: the provider's.
 pub const CALL: u32 = 0x0201;
 
 /// State: reads. `target`: namespace. `key`. Reply: `payload` = value, `number` = version.
@@ -60,6 +62,20 @@ pub const MONOTONIC: u32 = 0x0503;
 
 /// Tasks: ends a spawned task. `number`: the id that `spawn` gave.
 pub const ABORT_TASK: u32 = 0x0601;
+
+/// What is to become of an event beside that it is published.
+pub mod publish_flag {
+    /// It is kept as the last of its topic, for subscribers to come.
+    pub const RETAIN: u32 = 1;
+    /// There is no event: what is kept for this topic is forgotten. `payload` is ignored.
+    pub const CLEAR: u32 = 2;
+}
+
+/// How a call is to be treated.
+pub mod call_flag {
+    /// An error is the end, also where the capability is declared to be tried again.
+    pub const NO_RETRIES: u32 = 1;
+}
 
 /// How `flags` and `number` of a write say which version is expected.
 pub mod expect {

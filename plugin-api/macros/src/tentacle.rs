@@ -7,6 +7,7 @@ mod handlers;
 mod manifest;
 mod names;
 mod plugin;
+mod policy;
 mod settings;
 
 use proc_macro2::TokenStream;

@@ -85,7 +85,7 @@ fn everything_declared_is_in_the_manifest() {
         "required": ["on"],
     });
     check::<Lamps>(json!({
-        "manifest": "1.0",
+        "manifest": "1.1",
         "name": "lamps",
         "description": "Switches \"lamps\".",
         "allocator": "counting",
@@ -141,6 +141,88 @@ fn everything_declared_is_in_the_manifest() {
     }));
 }
 
+#[derive(Default)]
+struct Guarded;
+
+#[tentacle(name = "guarded")]
+impl Guarded {
+    #[capability(
+        "guarded.all",
+        idempotent,
+        routing = "by-key",
+        concurrency = 8,
+        queue = 0,
+        wait = "1h",
+        breaker(
+            failures = 0.5,
+            calls = 10,
+            window = "10s",
+            open = "5s",
+            probes = 1,
+            slow = "200ms"
+        ),
+        retry(attempts = 3, backoff = "50ms", backoff_max = "50ms", budget = 1),
+        rate(calls = 100, per = "1s", burst = 20),
+        remember(results = 1024, bytes = "16MiB", time = "10m"),
+        fallback = "guarded.usual",
+        check
+    )]
+    fn all(&self) {}
+
+    #[capability("guarded.usual", breaker, retry, rate(calls = 1), remember)]
+    fn usual(&self) {}
+
+    #[capability(
+        "guarded.in_part",
+        breaker(failures = 1_0e-2),
+        retry(),
+        remember(bytes = "1KiB")
+    )]
+    fn in_part(&self) {}
+
+    #[subscribe("tick", retries = 3, backoff = "100ms", backoff_max = "10s")]
+    fn tick(&self) {}
+}
+
+#[test]
+fn how_calls_are_treated_is_in_the_manifest() {
+    let manifest = export::linked::<Guarded>().manifest;
+    let manifest: Value = serde_json::from_str(&manifest).expect("a manifest is JSON");
+    let policy = |index: usize| &manifest["capabilities"][index]["policy"];
+    assert_eq!(
+        *policy(0),
+        json!({
+            "routing": "by-key",
+            "concurrency": 8,
+            "queue": 0,
+            "wait_ms": 3_600_000,
+            "breaker": {
+                "failures": 0.5,
+                "calls": 10,
+                "window_ms": 10_000,
+                "open_ms": 5_000,
+                "probes": 1,
+                "slow_ms": 200,
+            },
+            "retry": { "attempts": 3, "backoff_ms": 50, "backoff_max_ms": 50, "budget": 1 },
+            "rate": { "calls": 100, "per_ms": 1_000, "burst": 20 },
+            "remember": { "results": 1_024, "bytes": 16_777_216, "time_ms": 600_000 },
+            "fallback": "guarded.usual",
+            "check": true,
+        }),
+    );
+    let usual = json!({ "breaker": true, "retry": true, "rate": { "calls": 1 }, "remember": {} });
+    assert_eq!(*policy(1), usual);
+    let in_part =
+        json!({ "breaker": { "failures": 0.1 }, "retry": {}, "remember": { "bytes": 1_024 } });
+    assert_eq!(*policy(2), in_part);
+    let tick = &manifest["subscriptions"][0];
+    assert_eq!(
+        (&tick["backoff_ms"], &tick["backoff_max_ms"]),
+        (&json!(100), &json!(10_000))
+    );
+}
+
 struct Rooms {
     first: String,
 }
@@ -169,7 +251,7 @@ impl Tentacle for Rooms {
 #[test]
 fn what_is_not_said_comes_from_the_package() {
     check::<Rooms>(json!({
-        "manifest": "1.0",
+        "manifest": "1.1",
         "name": "octa-plugin-api",
         "description": env!("CARGO_PKG_DESCRIPTION"),
         "allocator": "own",

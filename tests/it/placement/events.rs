@@ -77,7 +77,7 @@ fn failures() {
                     .publish("conformer.fails", json!({ how: times }))
                     .await;
                 for _ in 0..=times.min(2) {
-                    stage.hear(&mut tried).await;
+                    stage.hear_tried(&mut tried).await;
                 }
                 if times > 2 {
                     stage.hear(&mut dead).await;
@@ -93,7 +93,7 @@ fn failures() {
                 .await;
         }
         for _ in 0..8 {
-            stage.hear(&mut tried).await;
+            stage.hear_tried(&mut tried).await;
         }
         stage.hear(&mut dead).await;
         stage.hear_nothing(&mut tried);

@@ -70,6 +70,8 @@ pub(super) const CONFORMER: &str = "conformer";
 
 /// The same under another name.
 const COMPANION: &str = "companion";
+/// The longest that an event waits here until it is tried again.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 impl<'a> Topic<'a> {
     pub(super) const fn of(name: &'a str) -> Self {
@@ -292,6 +294,21 @@ impl Stage {
     /// Writes down the next event.
     pub(super) async fn hear(&mut self, events: &mut Subscription) {
         let heard = heard(events).await;
+        self.note(&heard);
+    }
+
+    /// The same for an event that may be tried again: time goes on to when it is.
+    pub(super) async fn hear_tried(&mut self, events: &mut Subscription) {
+        let clock = self.clock.clone();
+        let time_goes_on = until(|| {
+            let pause = clock.until_next().filter(|next| *next <= PAUSE_MAX);
+            pause.inspect(|pause| clock.advance(*pause));
+            false
+        });
+        let heard = tokio::select! {
+            heard = heard(events) => heard,
+            () = time_goes_on => return,
+        };
         self.note(&heard);
     }
 

@@ -37,8 +37,10 @@ fn serving_without_what_it_would_like() {
             "started/serving",
             "\
 the capability `neighbour.echo` is offered by one plugin
-  `neighbour` 0.1.0 is started
-    generation 1, version 0.1.0 with content …, serves in the kernel's process",
+  `neighbour` gets every call: nobody else offers this now
+    `neighbour` 0.1.0 is started
+      generation 1, version 0.1.0 with content …, serves in the kernel's process
+  a call has 30s unless its caller says otherwise, as `call_deadline` in `[kernel]` says",
         );
         running.end().await;
     });

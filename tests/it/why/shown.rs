@@ -27,6 +27,19 @@ const CONFIG: &str = r#"
     [plugins.bell.restart]
     budget = 2
     backoff = "1ms"
+
+    [plugins]
+    candle.allow.provide = ["light.on"]
+    torch.allow.provide = ["light.on"]
+
+    [capabilities."light.on"]
+    routing = "failover"
+    order = ["candle", "torch"]
+    breaker = { calls = 2, open = "1h" }
+    fallback = "moon.glow"
+
+    [pipelines]
+    "moon.glow" = ["neighbour.echo"]
 "#;
 
 /// A house with a plugin in every state.
@@ -44,6 +57,12 @@ async fn house() -> Serving {
         ("\"name\":\"needs-neighbour\"", "\"name\":\"lamp\""),
     ];
     home.put("lamp", &forge::manifest("needs-neighbour", &changes));
+    let light = |fixture: &str, capability: &str, name: &str| {
+        let changes = [(capability, "light.on"), (fixture, name)];
+        home.put(name, &forge::manifest(fixture, &changes));
+    };
+    light("provider", "shared.who", "torch");
+    light("panics-in-handler", "panics-in-handler.now", "candle");
     home.put("radio", &named("needs-neighbour", "radio"));
     home.put("clock", &named("needs-neighbour", "clock"));
     let serving = Serving::begin(home).await;
@@ -57,6 +76,13 @@ async fn house() -> Serving {
         serving.until(name, state).await;
     }
     serving.until("bell", "quarantined").await;
+    for plugin in ["candle", "torch"] {
+        serving.until(plugin, "started").await;
+    }
+    for _ in 0..2 {
+        // Each of them is too much for the first who can.
+        octa(&serving.home, &["call", "light.on", "13"]);
+    }
     octa(&serving.home, &["call", "dies-on-request.now"]);
     serving.until("dies-on-request", "started").await;
     serving
@@ -111,6 +137,9 @@ fn the_document_shows_what_is_printed_of_every_state() {
             }
         }
         assert_eq!(others, "", "the document shows something else");
+        assert!(
+            document.contains("\n$ octa why light.on\nthe capability `light.on` is offered by")
+        );
         for state in State::ALL {
             assert!(document.contains(&format!("\n## {state}\n")), "{state}");
             let says = format!(" is {state} for ");

@@ -190,3 +190,37 @@ fn the_end_drops_what_waits_and_answers_what_was_tried() {
     };
     assert_eq!(subscription.counters(), expected);
 }
+
+#[test]
+fn an_event_is_replayed_to_one_subscription_alone_and_before_all_others() {
+    let bus = bus();
+    let declared = |which| {
+        let pattern = "t".parse().expect("a valid pattern");
+        let options = SubscriptionOptions::new("tester", pattern).capacity(1);
+        bus.subscribe(SubscriptionOptions {
+            declared: which,
+            ..options
+        })
+    };
+    let (mut ours, mut first, mut second) = (declared(None), declared(Some(0)), declared(Some(1)));
+    let publisher = bus.publisher("a");
+    publish_ready(&publisher, "t");
+    let event = second.try_recv().expect("one event");
+    publish_ready(&publisher, "t");
+    for _ in 0..2 {
+        let replayed = bus.replay("tester", "t", 1, Arc::clone(&event));
+        replayed.expect("it is there");
+    }
+    for (plugin, pattern, which) in [("tester", "t", 2), ("tester", "*", 1), ("other", "t", 1)] {
+        let refused = bus.replay(plugin, pattern, which, Arc::clone(&event));
+        refused.expect_err("it is not there");
+    }
+    assert_eq!(drain(&mut second), ["t 1", "t 1", "t 2"]);
+    assert_eq!(drain(&mut ours), ["t 2"]);
+    assert_eq!(drain(&mut first), ["t 2"]);
+    let counters = second.counters();
+    assert_eq!((counters.matched, counters.delivered), (4, 4));
+    second.close();
+    let refused = bus.replay("tester", "t", 1, event);
+    refused.expect_err("it is closed");
+}

@@ -1,12 +1,14 @@
 //! Holds the bus against a naive model: any sequence of operations leaves both with the same
 //! events and counts.
 
-use std::collections::VecDeque;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::retained::retain as retain_event;
 use super::*;
+use queue::{Fact, ModelQueue};
+
+mod queue;
 
 const TOPICS: [&str; 5] = ["a", "b", "a.b", "a.c", "a.b.c"];
 const PATTERNS: [&str; 8] = ["a", "*", "**", "a.*", "*.b", "a.**", "a.b.c", "*.b.*"];
@@ -24,7 +26,11 @@ enum Op {
     Publish {
         publisher: usize,
         topic: usize,
+        retain: bool,
     },
+    ClearRetained(usize),
+    /// Closes the bus.
+    CloseAll,
     Receive {
         subscription: usize,
         max: usize,
@@ -49,132 +55,6 @@ enum Op {
     GiveUp(usize),
 }
 
-/// An event as the model knows it: publisher, sequence, topic.
-type Fact = (usize, u64, &'static str);
-
-#[derive(Debug)]
-struct ModelQueue {
-    pattern: &'static str,
-    capacity: usize,
-    overflow: Overflow,
-    open: bool,
-    ended: bool,
-    /// In the hands of a consumer, each with its place among all that were taken.
-    taken: Vec<(u64, Fact)>,
-    places: u64,
-    /// What was given back, by place; taken again before all others.
-    returned: Vec<(u64, Fact)>,
-    queued: Vec<Fact>,
-    waiting: VecDeque<Fact>,
-    matched: u64,
-    delivered: u64,
-    dropped: u64,
-}
-
-impl ModelQueue {
-    fn offer(&mut self, fact: Fact) -> bool {
-        if !self.open || !naive_match(self.pattern, fact.2) {
-            return false;
-        }
-        self.matched += 1;
-        if self.queued.len() < self.capacity {
-            self.queued.push(fact);
-        } else {
-            self.overflow(fact);
-        }
-        true
-    }
-
-    fn overflow(&mut self, fact: Fact) {
-        if self.overflow == Overflow::BackPressure {
-            self.waiting.push_back(fact);
-            return;
-        }
-        self.queued.push(fact);
-        self.dropped += 1;
-        let superseded = |index: &usize| {
-            let later = &self.queued[index + 1..];
-            later.iter().any(|other| other.2 == self.queued[*index].2)
-        };
-        let last = self.queued.len() - 1;
-        let victim = match self.overflow {
-            Overflow::DropNewest => last,
-            Overflow::KeepLatest => (0..last).find(superseded).unwrap_or(0),
-            _ => 0,
-        };
-        self.queued.remove(victim);
-    }
-
-    fn receive(&mut self) -> Option<(u64, Fact)> {
-        if self.returned.is_empty() && self.queued.is_empty() {
-            return None;
-        }
-        self.delivered += 1;
-        if !self.returned.is_empty() {
-            return Some(self.returned.remove(0));
-        }
-        let first = self.queued.remove(0);
-        self.admit(1);
-        self.places += 1;
-        Some((self.places, first))
-    }
-
-    /// Lets in so many at most of those that wait, as far as there is room.
-    fn admit(&mut self, most: usize) {
-        let room = self.capacity.saturating_sub(self.queued.len()).min(most);
-        let admitted = room.min(self.waiting.len());
-        self.queued.extend(self.waiting.drain(..admitted));
-    }
-
-    fn give_back(&mut self, from: usize) {
-        let given = self.taken.split_off(from.min(self.taken.len()));
-        self.delivered -= given.len() as u64;
-        if self.ended {
-            self.dropped += given.len() as u64;
-            return;
-        }
-        self.returned.extend(given);
-        self.returned.sort_unstable();
-    }
-
-    fn reshape(&mut self, capacity: usize, overflow: Overflow) {
-        (self.capacity, self.overflow) = (capacity, overflow);
-        if overflow != Overflow::BackPressure {
-            self.queued.extend(self.waiting.drain(..));
-        }
-        self.admit(usize::MAX);
-    }
-
-    fn end(&mut self) {
-        self.close();
-        self.ended = true;
-        self.dropped += (self.queued.len() + self.returned.len()) as u64;
-        self.queued.clear();
-        self.returned.clear();
-    }
-
-    fn give_up(&mut self, fact: Fact) {
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| *waiting != fact);
-        self.dropped += (before - self.waiting.len()) as u64;
-    }
-
-    fn close(&mut self) {
-        self.open = false;
-        self.dropped += self.waiting.drain(..).count() as u64;
-    }
-
-    fn counters(&self) -> Counters {
-        Counters {
-            matched: self.matched,
-            delivered: self.delivered,
-            dropped: self.dropped,
-            queued: self.returned.len() + self.queued.len(),
-            waiting: self.waiting.len(),
-        }
-    }
-}
-
 /// The bus and its model, side by side.
 struct Pair {
     bus: Bus,
@@ -182,6 +62,9 @@ struct Pair {
     sequences: [u64; PUBLISHERS],
     subscriptions: Vec<(Subscription, ModelQueue, Vec<Held>)>,
     outcomes: Vec<(PublishOutcome, Fact)>,
+    /// One for each topic, in the order they were published in.
+    retained: Vec<Fact>,
+    closed: bool,
 }
 
 impl Pair {
@@ -194,6 +77,8 @@ impl Pair {
             sequences: [0; PUBLISHERS],
             subscriptions: Vec::new(),
             outcomes: Vec::new(),
+            retained: Vec::new(),
+            closed: false,
         }
     }
 
@@ -235,7 +120,20 @@ impl Pair {
                     model.reshape(capacity, overflow);
                 }
             }
-            Op::Publish { publisher, topic } => self.publish(publisher, TOPICS[topic]),
+            Op::Publish {
+                publisher,
+                topic,
+                retain,
+            } => self.publish(publisher, TOPICS[topic], retain),
+            Op::ClearRetained(topic) => {
+                let before = self.forget(TOPICS[topic]);
+                assert_eq!(self.bus.clear_retained(TOPICS[topic]), Ok(before));
+            }
+            Op::CloseAll => {
+                self.bus.close();
+                self.closed = true;
+                self.subscriptions.iter_mut().for_each(|it| it.1.close());
+            }
             Op::Receive { subscription, max } => self.receive(subscription, max),
             Op::GiveUp(index) => self.give_up(index),
         }
@@ -244,21 +142,11 @@ impl Pair {
 
     fn subscribe(&mut self, pattern: &'static str, capacity: usize, overflow: Overflow) {
         let subscription = subscribe(&self.bus, pattern, capacity, overflow);
-        let model = ModelQueue {
-            pattern,
-            capacity,
-            overflow,
-            open: true,
-            ended: false,
-            taken: Vec::new(),
-            places: 0,
-            returned: Vec::new(),
-            queued: Vec::new(),
-            waiting: VecDeque::new(),
-            matched: 0,
-            delivered: 0,
-            dropped: 0,
-        };
+        let mut model = ModelQueue::new(pattern, capacity, overflow, &self.retained);
+        if self.closed {
+            model = ModelQueue::new(pattern, capacity, overflow, &[]);
+            model.close();
+        }
         self.subscriptions.push((subscription, model, Vec::new()));
     }
 
@@ -267,10 +155,22 @@ impl Pair {
         (count > 0).then(|| self.subscriptions.remove(index % count))
     }
 
-    fn publish(&mut self, publisher: usize, topic: &'static str) {
+    fn forget(&mut self, topic: &str) -> bool {
+        let before = self.retained.len();
+        self.retained.retain(|fact| fact.2 != topic);
+        self.retained.len() < before
+    }
+
+    fn publish(&mut self, publisher: usize, topic: &'static str, retain: bool) {
         self.sequences[publisher] += 1;
         let fact = (publisher, self.sequences[publisher], topic);
-        let outcome = publish(&self.publishers[publisher], topic);
+        let outcome = if retain {
+            self.forget(topic);
+            self.retained.push(fact);
+            retain_event(&self.publishers[publisher], topic)
+        } else {
+            publish(&self.publishers[publisher], topic)
+        };
         let queues = self.subscriptions.iter_mut();
         let matched = queues
             .filter_map(|(_, model, _)| model.offer(fact).then_some(()))
@@ -357,17 +257,6 @@ fn pick<T>(items: &mut [T], index: usize) -> Option<&mut T> {
     items.get_mut(index.checked_rem(count)?)
 }
 
-fn naive_match(pattern: &str, topic: &str) -> bool {
-    match (pattern.split_once('.'), topic.split_once('.')) {
-        _ if pattern == "**" => true,
-        (None, None) => pattern == "*" || pattern == topic,
-        (Some((wanted, pattern)), Some((found, topic))) => {
-            (wanted == "*" || wanted == found) && naive_match(pattern, topic)
-        }
-        _ => false,
-    }
-}
-
 fn overflow() -> impl Strategy<Value = Overflow> {
     prop_oneof![
         Just(Overflow::DropOldest),
@@ -388,8 +277,9 @@ fn op() -> impl Strategy<Value = Op> {
         }),
         1 => any::<usize>().prop_map(Op::Unsubscribe),
         1 => any::<usize>().prop_map(Op::Close),
-        12 => (0..PUBLISHERS, 0..TOPICS.len())
-            .prop_map(|(publisher, topic)| Op::Publish { publisher, topic }),
+        12 => (0..PUBLISHERS, 0..TOPICS.len(), proptest::bool::weighted(0.25))
+            .prop_map(|(publisher, topic, retain)| Op::Publish { publisher, topic, retain }),
+        1 => (0..TOPICS.len()).prop_map(Op::ClearRetained),
         6 => (any::<usize>(), 1..4_usize)
             .prop_map(|(subscription, max)| Op::Receive { subscription, max }),
         4 => (any::<usize>(), 1..4_usize)
@@ -408,9 +298,9 @@ fn op() -> impl Strategy<Value = Op> {
 
 proptest! {
     #[test]
-    fn behaves_as_the_model(ops in vec(op(), 1..120)) {
+    fn behaves_as_the_model(ops in vec(op(), 1..120), late in vec(op(), 0..20)) {
         let mut pair = Pair::new();
-        for op in ops {
+        for op in ops.into_iter().chain([Op::CloseAll]).chain(late) {
             pair.apply(op);
         }
     }

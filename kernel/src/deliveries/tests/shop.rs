@@ -14,10 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::{Deliveries, Lanes, Mailbox};
 use crate::{
     bus::{Bus, PublishOutcome, Publisher, Subscription, SubscriptionOptions},
+    dead_letters::DeadLetters,
     fate::Fate,
     linked::Linked,
     pool::{Keep, Pool},
     spare::Spare,
+    time::VirtualClock,
 };
 
 /// How long a test waits for what must come.
@@ -86,6 +88,8 @@ impl<D: Desk> Host for DeskHost<D> {
 pub(super) struct Shop {
     pub(super) bus: Bus,
     pub(super) pool: Pool,
+    pub(super) clock: VirtualClock,
+    pub(super) letters: DeadLetters,
     spare: Spare,
     publisher: Publisher,
     /// Tells dead letters and drops.
@@ -98,6 +102,7 @@ impl Shop {
     pub(super) fn new() -> Self {
         let bus = Bus::new(Arc::new(|| 0));
         let keep: Keep = Arc::new(());
+        let clock = VirtualClock::default();
         let everything = |pattern: &str| {
             let pattern = pattern.parse().expect("a pattern");
             bus.subscribe(SubscriptionOptions::new("tester", pattern).capacity(100_000))
@@ -109,6 +114,8 @@ impl Shop {
             spare: Spare::new(&keep),
             publisher: bus.publisher("tester"),
             kernel: bus.publisher("kernel"),
+            letters: DeadLetters::new(Arc::new(clock.clone())),
+            clock,
             bus,
         }
     }
@@ -139,13 +146,14 @@ impl Shop {
             declared: declared.clone(),
             publisher: self.kernel.clone(),
             spare: self.spare.clone(),
+            clock: Arc::new(self.clock.clone()),
             probation: None,
             fate: Fate::shared(),
         }
     }
 
     pub(super) fn mailbox(&self, declared: &Declared) -> Mailbox {
-        Mailbox::open(&self.bus, "worker", declared)
+        Mailbox::open(&self.bus, &self.letters, "worker", 0, declared)
     }
 
     pub(super) fn publish(&self, numbers: impl IntoIterator<Item = u32>) {
@@ -181,7 +189,7 @@ impl Drop for Shop {
     }
 }
 
-/// A declaration with room for so many.
+/// A declaration of which nothing waits before it is tried again.
 pub(super) fn declared(handler: u32) -> Declared {
     Declared {
         pattern: "work.**".parse().expect("a pattern"),
@@ -190,6 +198,8 @@ pub(super) fn declared(handler: u32) -> Declared {
         overflow: Overflow::DropOldest,
         concurrency: 1,
         retries: 0,
+        backoff: Some(Duration::ZERO),
+        backoff_max: None,
         blocking: handler == BLOCKS,
     }
 }

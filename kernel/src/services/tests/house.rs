@@ -30,6 +30,7 @@ use crate::{
     Linked,
     fate::Fate,
     kernel::HOST,
+    pool::Pool,
     services::{Begun, Health, Intake, PendingCall, Probation, Services},
     spare::Spare,
     time::{Clock, VirtualClock},
@@ -155,14 +156,25 @@ impl Lamp {
 pub(super) struct House<C> {
     pub(super) services: Services,
     pub(super) clock: C,
+    pool: Pool,
 }
 
 impl<C: Clock + Clone> House<C> {
     pub(super) fn new(clock: C) -> Self {
         let keep: crate::pool::Keep = Arc::new(());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let services = Services::new(shared, Spare::new(&keep), Duration::from_secs(30));
-        Self { services, clock }
+        let (spare, pool) = (Spare::new(&keep), Pool::new(1, &keep));
+        let services = Services::new(shared, spare, pool.clone(), Duration::from_secs(30));
+        Self {
+            services,
+            clock,
+            pool,
+        }
+    }
+
+    /// Waits until the pool has done what was to be done.
+    pub(super) fn settle(&self) {
+        self.pool.settle();
     }
 
     /// A new generation of the plugin of this name.
@@ -192,9 +204,18 @@ impl<C: Clock + Clone> House<C> {
     }
 
     fn make(&self, plugin: &str, change: impl FnOnce(&mut Manifest)) -> Lamp {
+        self.make_of::<Generation>(plugin, change)
+    }
+
+    /// An instance of any plugin that is configured by its number.
+    pub(super) fn make_of<T: export::Exported>(
+        &self,
+        plugin: &str,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Lamp {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let linked = Linked::new(&export::linked::<Generation>()).expect("a manifest");
+        let linked = Linked::new(&export::linked::<T>()).expect("a manifest");
         let mut manifest = Manifest::clone(linked.manifest());
         manifest.name = plugin.to_owned();
         change(&mut manifest);
@@ -222,7 +243,12 @@ impl<C: Clock + Clone> House<C> {
         }
     }
 
-    pub(super) fn offer(&self, lamp: &Lamp, intake: &Intake, probation: Option<&Arc<Probation>>) {
+    pub(super) fn offer(
+        &self,
+        lamp: &Lamp,
+        intake: &Intake,
+        probation: Option<&Arc<Probation>>,
+    ) -> Arc<Health> {
         let (instance, manifest) = (&lamp.instance, &lamp.manifest);
         let health = Arc::new(Health::default());
         self.services.register(
@@ -233,6 +259,7 @@ impl<C: Clock + Clone> House<C> {
             probation.cloned(),
             &lamp.fate,
         );
+        health
     }
 
     /// Offers `lamp.ask` as `relay`, a name that no lamp offers.
@@ -297,7 +324,7 @@ impl<C: Clock + Clone> House<C> {
                 if let Some(pending) = &mut pending {
                     return Pin::new(pending).poll(cx);
                 }
-                match services.begin(&route, &envelope, 1, &payload, cx) {
+                match services.begin(&route, &envelope, 1, &payload, true, cx) {
                     Begun::Ready(outcome) => Poll::Ready(outcome),
                     Begun::Pending(call) => {
                         pending = Some(call);
@@ -400,7 +427,7 @@ impl Desk {
         };
         match self
             .services
-            .begin(&route, &envelope, 1, &request.payload, cx)
+            .begin(&route, &envelope, 1, &request.payload, true, cx)
         {
             Begun::Ready(outcome) => Submitted::Ready(outcome),
             Begun::Pending(call) => Submitted::Waiting(Box::pin(call)),

@@ -8,6 +8,7 @@ use crate::{
     manager::Doing,
     plan::{Member, Standing},
     reload::{GenerationStatus, RetiredStatus},
+    services::ServiceStatus,
     status::{
         Blame, BlockedStatus, Fault, FaultKind, Ledger, PluginStatus, Problem, ProcessStatus,
         RejectedFile, RestartStatus,
@@ -15,10 +16,11 @@ use crate::{
     why::{Asked, Cause, Facts, Rest, Scene, Why, explain},
 };
 
-/// Plugins, and files that are none.
+/// Plugins, files that are none, and capabilities.
 pub(super) struct House {
     pub(super) plugins: Vec<Facts>,
     pub(super) rejected: Vec<RejectedFile>,
+    pub(super) services: Vec<ServiceStatus>,
 }
 
 impl House {
@@ -26,11 +28,13 @@ impl House {
         Self {
             plugins: plugins.into_iter().collect(),
             rejected: Vec::new(),
+            services: Vec::new(),
         }
     }
 
     pub(super) fn why(self, subject: &str) -> Result<Why, Problem> {
-        explain(&Scene::new(self.plugins, self.rejected), subject)
+        let scene = Scene::new(self.plugins, self.rejected);
+        explain(&scene.serving(self.services, 9_000_000_000), subject)
     }
 }
 
@@ -217,7 +221,6 @@ pub(super) fn with(state: State, cause: Cause) -> House {
         House::of([lamp.clone().held(problem)])
     };
     match cause {
-        Cause::Standing | Cause::Capability | Cause::RejectedFile => House::of([lamp]),
         Cause::Disabled => House::of([lamp.troubled().rests(Rest::Disabled)]),
         Cause::NotAsked => House::of([lamp.troubled().rests(Rest::NotAsked)]),
         Cause::Request => House::of([lamp.troubled().rests(Rest::Request(Asked::Stop))]),
@@ -373,6 +376,8 @@ pub(super) fn with(state: State, cause: Cause) -> House {
         Cause::RestartUseless => {
             House::of([lamp.broken(FaultKind::NotLoadable, "`lamp` cannot be opened")])
         }
+        // No plugin is in a state for any other.
+        _ => House::of([lamp]),
     }
 }
 

@@ -7,6 +7,7 @@ use syn::{
 };
 
 use super::names;
+use super::policy;
 use super::settings::Settings;
 use crate::docs;
 
@@ -39,6 +40,8 @@ pub(crate) struct Capability {
     pub(crate) name: LitStr,
     pub(crate) idempotent: bool,
     pub(crate) deadline: Option<u64>,
+    /// How its calls are to be treated, as JSON.
+    pub(crate) policy: Option<String>,
 }
 
 /// What `#[subscribe(…)]` says.
@@ -48,6 +51,8 @@ pub(crate) struct Subscription {
     pub(crate) overflow: Option<String>,
     pub(crate) concurrency: Option<u32>,
     pub(crate) retries: Option<u32>,
+    pub(crate) backoff: Option<u64>,
+    pub(crate) backoff_max: Option<u64>,
 }
 
 /// One parameter of a handler.
@@ -221,13 +226,14 @@ fn is_named(attribute: &Attribute, name: &str) -> bool {
 fn capability(attribute: &Attribute) -> Result<(Capability, bool)> {
     let Arguments { name, mut settings } =
         arguments(attribute, "#[capability(\"lamps.turn_on\")]")?;
-    settings.check("capability", &["idempotent", "blocking", "deadline"], &[])?;
+    let own = ["idempotent", "blocking", "deadline"];
+    settings.check("capability", &[&own[..], &policy::KNOWN].concat(), &[])?;
     names::name(&name)?;
-    let deadline = settings.text("deadline")?;
     let capability = Capability {
-        name,
         idempotent: settings.flag("idempotent")?,
-        deadline: deadline.as_ref().map(names::milliseconds).transpose()?,
+        deadline: settings.milliseconds("deadline")?,
+        policy: policy::read(&mut settings, &name)?,
+        name,
     };
     Ok((capability, settings.flag("blocking")?))
 }
@@ -237,9 +243,18 @@ fn subscription(attribute: &Attribute) -> Result<(Subscription, bool)> {
         name: pattern,
         mut settings,
     } = arguments(attribute, "#[subscribe(\"lamps.**\")]")?;
-    let known = ["capacity", "overflow", "retries", "concurrency", "blocking"];
+    let known = [
+        "capacity",
+        "overflow",
+        "retries",
+        "backoff",
+        "backoff_max",
+        "concurrency",
+        "blocking",
+    ];
     settings.check("subscribe", &known, &[])?;
     names::pattern(&pattern)?;
+    let (backoff, backoff_max) = policy::waits(&mut settings)?;
     let policies = ["drop-oldest", "drop-newest", "keep-latest", "back-pressure"];
     let subscription = Subscription {
         pattern,
@@ -247,6 +262,8 @@ fn subscription(attribute: &Attribute) -> Result<(Subscription, bool)> {
         overflow: settings.word("overflow", &policies)?,
         concurrency: settings.number("concurrency", 1)?,
         retries: settings.number("retries", 0)?,
+        backoff,
+        backoff_max,
     };
     Ok((subscription, settings.flag("blocking")?))
 }

@@ -98,6 +98,7 @@ fn capability(out: &mut Pieces, handler: &Handler<Capability>) {
     out.flag("idempotent", role.idempotent);
     out.flag("blocking", handler.blocking);
     out.optional("deadline_ms", role.deadline);
+    out.optional("policy", role.policy.as_ref());
 }
 
 fn subscription(out: &mut Pieces, handler: &Handler<Subscription>) {
@@ -110,6 +111,8 @@ fn subscription(out: &mut Pieces, handler: &Handler<Subscription>) {
     }
     out.optional("concurrency", role.concurrency);
     out.optional("retries", role.retries);
+    out.optional("backoff_ms", role.backoff);
+    out.optional("backoff_max_ms", role.backoff_max);
     out.flag("blocking", handler.blocking);
 }
 
@@ -155,9 +158,9 @@ impl Pieces {
         }
     }
 
-    fn optional(&mut self, key: &str, number: Option<impl ToString>) {
-        if let Some(number) = number {
-            self.raw(key, &number.to_string());
+    fn optional(&mut self, key: &str, json: Option<impl ToString>) {
+        if let Some(json) = json {
+            self.raw(key, &json.to_string());
         }
     }
 

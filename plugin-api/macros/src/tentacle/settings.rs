@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, Lit, LitInt, LitStr, Result, Token, parenthesized};
 
+use super::names;
+
 /// One setting as the author wrote it.
 pub(crate) struct Setting {
     key: Ident,
@@ -17,6 +19,14 @@ enum Value {
     Literal(Lit),
     Texts(Vec<LitStr>),
     Nested(Settings),
+}
+
+/// A setting that may have settings of its own.
+pub(crate) enum Switch {
+    /// It is given alone.
+    Usual,
+    /// It is given with these.
+    Settings(Settings),
 }
 
 /// The settings of one attribute, each to be taken once.
@@ -124,6 +134,28 @@ impl Settings {
         }
     }
 
+    /// Takes `key = 0.5`, above 0 and at most 1.
+    pub(crate) fn share(&mut self, key: &str) -> Result<Option<f64>> {
+        let Some(setting) = self.take(key) else {
+            return Ok(None);
+        };
+        let (written, span) = match &setting.value {
+            Value::Literal(Lit::Float(number)) => (number.base10_digits(), number.span()),
+            Value::Literal(Lit::Int(number)) => (number.base10_digits(), number.span()),
+            _ => return Err(setting.error(&format!("takes a share: `{key} = 0.5`"))),
+        };
+        let share = written.parse().ok();
+        let share = share.filter(|share| *share > 0.0 && *share <= 1.0);
+        let message = format!("`{key}` is {written}, expected a share above 0 and at most 1");
+        share.ok_or_else(|| Error::new(span, message)).map(Some)
+    }
+
+    /// Takes `key = "5s"`, in milliseconds.
+    pub(crate) fn milliseconds(&mut self, key: &str) -> Result<Option<u64>> {
+        let text = self.text(key)?;
+        text.as_ref().map(names::milliseconds).transpose()
+    }
+
     /// Takes `key = "word"`, one of `words`.
     pub(crate) fn word(&mut self, key: &str, words: &[&str]) -> Result<Option<String>> {
         let Some(text) = self.text(key)? else {
@@ -149,6 +181,22 @@ impl Settings {
         }
     }
 
+    /// Takes `key` alone or `key(…)` with settings of its own, and where it stands.
+    pub(crate) fn switch(&mut self, key: &str) -> Result<Option<(Span, Switch)>> {
+        let Some(Setting { key, value }) = self.take(key) else {
+            return Ok(None);
+        };
+        let span = key.span();
+        match value {
+            Value::Flag => Ok(Some((span, Switch::Usual))),
+            Value::Nested(settings) => Ok(Some((span, Switch::Settings(settings)))),
+            value => {
+                let message = format!("stands alone or with settings: `{key}(… = …)`");
+                Err(Setting { key, value }.error(&message))
+            }
+        }
+    }
+
     fn take(&mut self, key: &str) -> Option<Setting> {
         let index = self.0.iter().position(|setting| setting.key == key)?;
         Some(self.0.remove(index))
@@ -162,14 +210,14 @@ impl Setting {
 }
 
 fn at_least(key: &str, number: &LitInt, least: u32) -> Result<u32> {
-    let value: u32 = number.base10_parse()?;
-    if value < least {
-        return Err(Error::new(
-            number.span(),
-            format!("`{key}` is at least {least}"),
-        ));
-    }
-    Ok(value)
+    let value = number.base10_parse().ok();
+    value.filter(|value| *value >= least).ok_or_else(|| {
+        let message = format!(
+            "`{key}` is {number}, expected a whole number of {least} to {}",
+            u32::MAX
+        );
+        Error::new(number.span(), message)
+    })
 }
 
 /// A hint at what was meant, or at all there is.

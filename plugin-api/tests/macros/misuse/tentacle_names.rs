@@ -19,6 +19,15 @@ impl Lamps {
     #[capability("lamps.slow", deadline = "5 seconds")]
     fn slow(&self) {}
 
+    #[capability("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q")]
+    fn deep(&self) {}
+
+    #[capability("")]
+    fn nameless(&self) {}
+
+    #[subscribe("lamps.on*")]
+    fn on_and_so_on(&self) {}
+
     #[subscribe]
     fn changed(&self) {}
 }
@@ -28,5 +37,11 @@ struct Cameras;
 
 #[tentacle(name = "Cameras")]
 impl Cameras {}
+
+#[derive(Default)]
+struct Long;
+
+#[tentacle(name = "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghijk")]
+impl Long {}
 
 fn main() {}

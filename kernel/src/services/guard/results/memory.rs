@@ -1,0 +1,160 @@
+//! The bounded memory that results are kept in: no more than so many, no more than so many bytes,
+//! the oldest goes first, and what is under way never.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use octa_loader::Outcome;
+use tokio::sync::watch;
+
+/// Whose call it is, and its idempotency key.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    caller: Box<str>,
+    key: Box<str>,
+}
+
+/// A call that is known.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Running(watch::Receiver<Option<Outcome>>),
+    Done(Outcome),
+}
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    most_entries: usize,
+    most_bytes: u64,
+    /// With the hash of its input.
+    entries: HashMap<Arc<Name>, (u64, Entry)>,
+    /// The results among the entries, the oldest first.
+    done: VecDeque<Done>,
+    done_bytes: u64,
+    running_bytes: u64,
+}
+
+/// A result, in the order in which they go.
+#[derive(Debug)]
+struct Done {
+    name: Arc<Name>,
+    until: Duration,
+    bytes: u64,
+}
+
+impl Name {
+    pub(super) fn new(caller: &str, key: &str) -> Self {
+        Self {
+            caller: caller.into(),
+            key: key.into(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.caller.len() + self.key.len()) as u64
+    }
+}
+
+impl Memory {
+    pub(super) fn new(most_entries: u32, most_bytes: u64) -> Self {
+        Self {
+            most_entries: most_entries as usize,
+            most_bytes,
+            entries: HashMap::new(),
+            done: VecDeque::new(),
+            done_bytes: 0,
+            running_bytes: 0,
+        }
+    }
+
+    /// How many results there are.
+    pub(super) fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    pub(super) fn find(&self, name: &Name) -> Option<(u64, &Entry)> {
+        let (input, entry) = self.entries.get(name)?;
+        Some((*input, entry))
+    }
+
+    /// Takes in a call that begins; `false` if there is no room.
+    pub(super) fn begin(
+        &mut self,
+        name: Arc<Name>,
+        input: u64,
+        outcome: watch::Receiver<Option<Outcome>>,
+    ) -> bool {
+        let bytes = name.bytes();
+        let has_room = self.make_room(bytes);
+        if has_room {
+            self.running_bytes += bytes;
+            self.entries.insert(name, (input, Entry::Running(outcome)));
+        }
+        has_room
+    }
+
+    /// Forgets a call that is under way.
+    pub(super) fn end(&mut self, name: &Name) {
+        self.entries.remove(name);
+        self.running_bytes -= name.bytes();
+    }
+
+    /// Takes in a result, unless it is too large to be kept at all.
+    pub(super) fn keep(&mut self, name: Arc<Name>, input: u64, outcome: Outcome, until: Duration) {
+        let bytes = name.bytes() + size(&outcome);
+        if !self.make_room(bytes) {
+            return;
+        }
+        self.done_bytes += bytes;
+        self.entries
+            .insert(name.clone(), (input, Entry::Done(outcome)));
+        self.done.push_back(Done { name, until, bytes });
+    }
+
+    /// Forgets the results whose time is over.
+    pub(super) fn forget_until(&mut self, now: Duration) {
+        while self.done.front().is_some_and(|oldest| oldest.until <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets results until one more entry of so many bytes fits; `false`, and none of them, if
+    /// it never will because of what is under way.
+    fn make_room(&mut self, bytes: u64) -> bool {
+        let running = self.entries.len() - self.done.len();
+        let Some(room) = (self.most_bytes - self.running_bytes).checked_sub(bytes) else {
+            return false;
+        };
+        if running >= self.most_entries {
+            return false;
+        }
+        while self.entries.len() >= self.most_entries || self.done_bytes > room {
+            self.forget_oldest();
+        }
+        true
+    }
+
+    /// How many entries and bytes there are.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, u64) {
+        (self.entries.len(), self.running_bytes + self.done_bytes)
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.done.pop_front() {
+            self.entries.remove(&oldest.name);
+            self.done_bytes -= oldest.bytes;
+        }
+    }
+}
+
+/// The bytes of what is kept of an outcome.
+fn size(outcome: &Outcome) -> u64 {
+    let result = match &outcome.result {
+        Ok(payload) => payload.len(),
+        Err(error) => error.to_document().len(),
+    };
+    (result + outcome.headers.len()) as u64
+}

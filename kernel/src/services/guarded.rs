@@ -1,0 +1,365 @@
+//! The way of a call that is more than the way to a provider and back: what is checked before it,
+//! who it is offered to, and how it goes on when that fails. Everything here is off the way of a
+//! plain call.
+
+use std::{sync::Arc, task::Context, time::Duration};
+
+use octa_loader::{
+    Envelope, Outcome,
+    policy::{Retry, Routing, Switch},
+};
+use octa_plugin_api::{Error, ErrorKind};
+
+use super::{
+    Provider, Route, Services,
+    call::{Begun, Entry, Setup},
+    chain::Chain,
+    checks,
+    counts::Counted,
+    kept::KeptCall,
+    order::Order,
+    pending::Waited,
+    route::Providers,
+    rules::Rules,
+    seat::{NoSeat, Place, Room, Seat},
+};
+use crate::backoff::backoff;
+
+impl Services {
+    /// Begins a call whose capability is limited, judged, or answered in another way. `None` if
+    /// no provider let it in.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn begin_guarded(
+        &self,
+        call: &Setup<'_>,
+        providers: &Providers,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        let rules = providers.rules();
+        if let Some(refused) = self.refuse(call, providers) {
+            return Some(refused.into());
+        }
+        if let Some(budget) = rules.budget() {
+            budget.deposit();
+        }
+        if let Some(steps) = rules.steps() {
+            return Some(self.begin_steps(call, steps.clone(), cx));
+        }
+        if !rules.may_go_on() {
+            return self.offer(call, providers, cx);
+        }
+        // A copy from the first on: its time runs from here, however often it is begun.
+        let declared = providers.first().and_then(|provider| provider.deadline);
+        let kept = KeptCall::new(self, call, self.deadline(call.envelope, declared));
+        let begin = |call: &Setup<'_>| {
+            let begun = self.offer(call, providers, cx);
+            begun.unwrap_or_else(|| self.try_again(call, cx))
+        };
+        Some(kept.with(begin))
+    }
+
+    /// Why a call is not even offered to anybody.
+    fn refuse(&self, call: &Setup<'_>, providers: &Providers) -> Option<Error> {
+        let (route, rules) = (call.route, providers.rules());
+        let caller = call.envelope.caller;
+        if let Some(wait) = rules.too_soon(caller, self.0.clock.monotonic()) {
+            route.counts().add(Counted::TooSoon);
+            return Some(too_soon(route, rules, caller, wait));
+        }
+        if rules.routing() == Routing::ByKey && call.envelope.routing_key.is_empty() {
+            return Some(no_key(route));
+        }
+        if rules.is_checked() {
+            return checks::input(route, providers, call.payload).err();
+        }
+        None
+    }
+
+    /// Offers a call to one provider after the other; `None` if none let it in.
+    pub(super) fn offer(
+        &self,
+        call: &Setup<'_>,
+        providers: &Providers,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        let may_go_on = providers.rules().may_go_on();
+        let turn = call.route.turn(providers.len());
+        let (mut full, mut is_cut_off) = (None, false);
+        let order = Order::of(providers, turn, call.envelope.routing_key);
+        let begun = order.find(|provider| {
+            let seat = match provider.guard.as_ref().map(|guard| guard.take_seat()) {
+                None => None,
+                Some(Ok(seat)) => Some(seat),
+                Some(Err(NoSeat::Full)) => {
+                    full.get_or_insert(provider);
+                    return None;
+                }
+                Some(Err(NoSeat::CutOff)) => {
+                    is_cut_off = true;
+                    return None;
+                }
+            };
+            self.enter(call, provider, Entry { seat, may_go_on }, cx)
+        });
+        if begun.is_some() {
+            return begun;
+        }
+        if let Some(provider) = full {
+            return Some(self.wait_for_place(call, provider, cx));
+        }
+        // While one is being replaced, its next generation is waited for.
+        let is_paused = || providers.intakes().any(|(intake, ..)| intake.is_paused());
+        if is_cut_off && !is_paused() {
+            call.route.counts().add(Counted::CutOff);
+            return Some(self.not_begun(call, cut_off(call.route, providers), cx));
+        }
+        None
+    }
+
+    fn wait_for_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
+        let Some(guard) = &provider.guard else {
+            return self.try_again(call, cx);
+        };
+        let Some(queued) = guard.queue() else {
+            return self.no_place(call, provider, cx);
+        };
+        let limit = self.deadline(call.envelope, provider.deadline);
+        let kept = call.keep(self, limit);
+        let work = Waited::Place(queued, Box::new((provider.clone(), kept)));
+        self.wait(call, None, None, limit, work, cx)
+    }
+
+    /// Enters a provider whose place was waited for, or goes on without one.
+    pub(super) fn begin_at(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        place: Option<Place>,
+        cx: &mut Context<'_>,
+    ) -> Begun {
+        let Some(place) = place else {
+            return self.no_place(call, provider, cx);
+        };
+        let may_go_on = call.route.providers().rules().may_go_on();
+        let guard = provider.guard.as_ref();
+        let seat = guard.and_then(|guard| guard.take_seat_at(Some(place)).ok());
+        let enter = |seat: Seat| {
+            let entry = Entry {
+                seat: Some(seat),
+                may_go_on,
+            };
+            self.enter(call, provider, entry, cx)
+        };
+        seat.and_then(enter)
+            .unwrap_or_else(|| self.try_again(call, cx))
+    }
+
+    fn no_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
+        call.route.counts().add(Counted::NoPlace);
+        let room = provider.guard.as_ref().and_then(|guard| guard.room());
+        self.not_begun(call, full(call.route, provider, room), cx)
+    }
+
+    /// What becomes of a call that no provider began.
+    pub(super) fn not_begun(&self, call: &Setup<'_>, error: Error, cx: &mut Context<'_>) -> Begun {
+        self.go_on(call, &error, call.died.is_some(), cx)
+            .unwrap_or_else(|| error.into())
+    }
+
+    /// What becomes of a call that a provider has answered.
+    pub(super) fn conclude(
+        &self,
+        call: &Setup<'_>,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+    ) -> Begun {
+        let outcome = checks::output(call.route, outcome);
+        let Err(error) = &outcome.result else {
+            return Begun::Ready(outcome);
+        };
+        self.go_on(call, error, true, cx)
+            .unwrap_or(Begun::Ready(outcome))
+    }
+
+    /// How a call goes on that failed, if it does; `has_run` if a provider may have begun it.
+    fn go_on(
+        &self,
+        call: &Setup<'_>,
+        error: &Error,
+        has_run: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        let rules = call.route.providers().rules().clone();
+        let is_safe = !has_run || call.is_repeatable();
+        if let Some(Switch::On(retry)) = &rules.policy().retry
+            && call.is_repeatable()
+            && let Some(begun) = self.retry(call, retry, &rules, error, cx)
+        {
+            return Some(begun);
+        }
+        is_safe
+            .then(|| self.fall_back(call, &rules, error, cx))
+            .flatten()
+    }
+
+    fn retry(
+        &self,
+        call: &Setup<'_>,
+        retry: &Retry,
+        rules: &Rules,
+        error: &Error,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        let number = call.envelope.attempt + 1;
+        if !call.may_retry || number >= retry.attempts || !may_pass(error) {
+            return None;
+        }
+        let seed = (call.correlation, &**call.route.name());
+        let wait = backoff(retry.backoff, retry.backoff_max, number, seed);
+        let left = self.deadline(call.envelope, None);
+        if wait >= left || !rules.budget().is_none_or(|budget| budget.withdraw()) {
+            return None;
+        }
+        call.route.counts().add(Counted::Retry);
+        let envelope = Envelope {
+            attempt: number,
+            remaining: Some(left),
+            ..*call.envelope
+        };
+        let again = Setup {
+            envelope: &envelope,
+            kept: None,
+            died: None,
+            ..call.as_outside()
+        };
+        let kept = KeptCall::new(self, &again, left);
+        let work = Waited::Pause(self.0.clock.sleep(wait), kept);
+        Some(self.wait(&again, None, None, left, work, cx))
+    }
+
+    fn fall_back(
+        &self,
+        call: &Setup<'_>,
+        rules: &Rules,
+        error: &Error,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        let name = rules.fallback().filter(|_| is_no_answer(error))?;
+        let route = self.find(name).ok()?;
+        let chain = Chain::extend(call.chain, route.digits()).ok()?;
+        call.route.counts().add(Counted::Fallback);
+        let envelope = Envelope {
+            attempt: 0,
+            ..*call.envelope
+        };
+        let other = Setup {
+            route: &route,
+            envelope: &envelope,
+            chain: chain.as_str(),
+            kept: None,
+            died: None,
+            ..call.as_outside()
+        };
+        Some(self.begin_as(&other, cx))
+    }
+}
+
+/// Whether the same call may well succeed a little later.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Failed
+            | ErrorKind::Panicked
+            | ErrorKind::Interrupted
+            | ErrorKind::Unavailable
+            | ErrorKind::PluginGone
+            | ErrorKind::InvalidOutput
+            | ErrorKind::Internal
+    )
+}
+
+/// Whether an error says that nobody could answer, and is not an answer itself.
+fn is_no_answer(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Panicked
+            | ErrorKind::Interrupted
+            | ErrorKind::Unavailable
+            | ErrorKind::Overloaded
+            | ErrorKind::PluginGone
+            | ErrorKind::InvalidOutput
+            | ErrorKind::Internal
+    )
+}
+
+fn too_soon(route: &Route, rules: &Rules, caller: &str, wait: Duration) -> Error {
+    let name = route.name();
+    let message = match &rules.policy().rate {
+        Some(Switch::On(rate)) => format!(
+            "`{caller}` calls `{name}` more often than {} times in {:?}",
+            rate.calls, rate.per
+        ),
+        _ => format!("`{caller}` calls `{name}` too often"),
+    };
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    Error::new(ErrorKind::Overloaded, message)
+        .with_hint(format!("call again in {wait:?}"))
+        .with_details(serde_json::json!({ "retry_after_ms": millis.saturating_add(1) }))
+}
+
+fn no_key(route: &Route) -> Error {
+    let message = format!(
+        "`{}` is routed by key, and the call brings none",
+        route.name()
+    );
+    Error::new(ErrorKind::InvalidInput, message).with_hint(
+        "give the call a routing key: `ctx.with_routing_key(…)`, `octa call --routing-key …`",
+    )
+}
+
+fn cut_off(route: &Route, providers: &Providers) -> Error {
+    let name = route.name();
+    let breakers = providers
+        .iter()
+        .filter_map(|it| it.guard.as_ref()?.breaker());
+    let next = breakers.filter_map(|it| it.next_try_ms).min();
+    let message = match providers.len() {
+        1 => format!("the provider of `{name}` is cut off because its calls fail"),
+        count => format!("all {count} providers of `{name}` are cut off because their calls fail"),
+    };
+    let hint = format!("`octa why {name}` shows why");
+    let error = Error::new(ErrorKind::Unavailable, message);
+    error.with_hint(match next {
+        Some(next) => format!("{hint}; it is tried again in {next} ms"),
+        None => hint,
+    })
+}
+
+fn full(route: &Route, provider: &Provider, room: Option<&Room>) -> Error {
+    let (name, plugin) = (route.name(), provider.instance.name());
+    let (limit, queue, wait) = room.map_or((0, 0, Duration::ZERO), |room| {
+        (room.limit(), room.queue(), room.wait())
+    });
+    let message = match queue {
+        0 => format!("plugin `{plugin}` handles {limit} calls of `{name}`, as many as it may"),
+        _ => format!(
+            "plugin `{plugin}` handles {limit} calls of `{name}`, as many as it may, and none of \
+             its places got free: {queue} may wait, for {wait:?} each"
+        ),
+    };
+    Error::new(ErrorKind::Overloaded, message)
+}
+
+impl Setup<'_> {
+    /// Whether it does no harm to begin it once more: so declared, or to be told by its key.
+    fn is_repeatable(&self) -> bool {
+        !self.envelope.idempotency_key.is_empty() || self.route.is_idempotent()
+    }
+
+    /// The copy of it that there is, or a new one.
+    pub(super) fn keep(&self, services: &Services, limit: Duration) -> Arc<KeptCall> {
+        let kept = self.kept.cloned();
+        kept.unwrap_or_else(|| KeptCall::new(services, self, limit))
+    }
+}

@@ -1,0 +1,108 @@
+//! Which provider a call is offered to first, and which next if that one does not take it.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+use octa_loader::policy::Routing;
+
+use super::route::{Provider, Providers};
+
+/// The providers in the order in which a call tries them. Those that say they can do nothing come
+/// last.
+pub(super) struct Order<'a> {
+    providers: &'a [Provider],
+    first: usize,
+    key: Option<u64>,
+    /// The first of them when it is not simply that whose turn it is.
+    chosen: Option<usize>,
+}
+
+impl<'a> Order<'a> {
+    /// `turn` is whose turn it is; `key` what is routed by where the routing asks for it.
+    pub(super) fn of(providers: &'a Providers, turn: usize, key: &str) -> Self {
+        let order = Self {
+            providers,
+            first: turn,
+            key: None,
+            chosen: None,
+        };
+        match providers.routing() {
+            Routing::RoundRobin => order,
+            Routing::Failover => Self { first: 0, ..order },
+            Routing::LeastInFlight => {
+                let chosen = order.least_in_flight();
+                Self { chosen, ..order }
+            }
+            Routing::ByKey => Self {
+                key: Some(hash(key)),
+                ..order
+            },
+        }
+    }
+
+    /// The first of them for which `take` has an answer.
+    pub(super) fn find<T>(self, mut take: impl FnMut(&'a Provider) -> Option<T>) -> Option<T> {
+        if let Some(key) = self.key {
+            return self.find_by_key(key, &mut take);
+        }
+        let chosen = self.chosen;
+        if let Some(taken) = chosen.and_then(|index| take(&self.providers[index])) {
+            return Some(taken);
+        }
+        let (before, after) = self.providers.split_at(self.first);
+        let offset = self.first;
+        let in_turn = || {
+            let after = after.iter().enumerate().map(|(i, it)| (i + offset, it));
+            after.chain(before.iter().enumerate())
+        };
+        let others = || in_turn().filter(|(index, _)| Some(*index) != chosen);
+        let alive = others().filter(|(_, provider)| !provider.is_dead());
+        let dead = others().filter(|(_, provider)| provider.is_dead());
+        let mut all = alive.chain(dead);
+        all.find_map(|(_, provider)| take(provider))
+    }
+
+    /// That with the fewest calls under way for its health; the first of several in turn.
+    fn least_in_flight(&self) -> Option<usize> {
+        let count = self.providers.len();
+        let in_turn = (0..count).map(|index| (index + self.first) % count);
+        // The first of equals is kept by `min_by`; without any health the load has no bounds.
+        in_turn.min_by(|a, b| {
+            let load = |index: usize| self.providers[index].load();
+            load(*a).total_cmp(&load(*b))
+        })
+    }
+
+    /// Each key has an order of its own over the providers: when one comes or goes, only the keys
+    /// that were or will be its own find another (rendezvous hashing).
+    fn find_by_key<T>(
+        &self,
+        key: u64,
+        take: &mut impl FnMut(&'a Provider) -> Option<T>,
+    ) -> Option<T> {
+        let rank = |provider: &Provider| (!provider.is_dead(), mix(provider.seed() ^ key));
+        let mut below = None;
+        loop {
+            let ranked = self.providers.iter().map(|it| (rank(it), it));
+            let left = ranked.filter(|(rank, _)| below.is_none_or(|below| *rank < below));
+            let (next, provider) = left.max_by_key(|(rank, _)| *rank)?;
+            if let Some(taken) = take(provider) {
+                return Some(taken);
+            }
+            below = Some(next);
+        }
+    }
+}
+
+/// The number of a name or key; the same in every run of one build.
+pub(super) fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Spreads the bits of a number over all of it (the finaliser of splitmix64).
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}

@@ -1,0 +1,135 @@
+//! Pipelines: capabilities called one after the other, each with what the one before answered, as
+//! one call with one deadline.
+
+use std::{sync::Arc, task::Context};
+
+use octa_loader::{Envelope, Outcome};
+use octa_plugin_api::{Error, Payload};
+use serde_json::{Value, json};
+
+use super::{
+    Services,
+    call::{Begun, Setup},
+    chain::Chain,
+    kept::KeptCall,
+    keyed::finish,
+    pending::Waited,
+};
+
+/// The largest answer of a step that is told in full when a later one fails, in bytes.
+const TOLD: usize = 4096;
+
+impl Services {
+    pub(super) fn begin_steps(
+        &self,
+        call: &Setup<'_>,
+        steps: Arc<[Arc<str>]>,
+        cx: &mut Context<'_>,
+    ) -> Begun {
+        let limit = self.deadline(call.envelope, None);
+        let work = Box::pin(run(call.keep(self, limit), steps));
+        self.wait(call, None, None, limit, Waited::Others(work), cx)
+    }
+
+    /// Begins one step of a pipeline.
+    fn begin_step(
+        &self,
+        pipeline: &Setup<'_>,
+        name: &str,
+        key: &str,
+        payload: &Payload,
+        cx: &mut Context<'_>,
+    ) -> Begun {
+        let route = match self.find(name) {
+            Ok(route) => route,
+            Err(error) => return error.into(),
+        };
+        let chain = match Chain::extend(pipeline.chain, route.digits()) {
+            Ok(chain) => chain,
+            Err(refused) => return self.refused(refused).into(),
+        };
+        let envelope = Envelope {
+            attempt: 0,
+            idempotency_key: key,
+            ..*pipeline.envelope
+        };
+        let step = Setup {
+            route: &route,
+            envelope: &envelope,
+            chain: chain.as_str(),
+            payload,
+            kept: None,
+            died: None,
+            ..*pipeline
+        };
+        self.begin_as(&step, cx)
+    }
+}
+
+async fn run(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {
+    let services = pipeline.services();
+    let mut payload = pipeline.payload().clone();
+    let mut done = Vec::new();
+    for (number, name) in (1..).zip(steps.iter()) {
+        let begin = |cx: &mut Context<'_>| {
+            pipeline.with(|call| {
+                let key = key_of_step(call.envelope.idempotency_key, number);
+                services.begin_step(call, name, &key, &payload, cx)
+            })
+        };
+        match finish(begin).await.result {
+            Ok(answer) => {
+                done.push(told(name, &answer));
+                payload = answer;
+            }
+            Err(error) => {
+                let pipeline = pipeline.route().name();
+                return stopped(pipeline, number, &steps, done, error).into();
+            }
+        }
+    }
+    Outcome::ok(0, payload)
+}
+
+/// Each step of a call with a key has one of its own, so that none is done twice.
+fn key_of_step(key: &str, number: usize) -> String {
+    match key {
+        "" => String::new(),
+        _ => format!("{key}#{number}"),
+    }
+}
+
+/// A step that was done, and what it answered.
+fn told(name: &str, answer: &Payload) -> Value {
+    let output = match answer.len() {
+        0 => Some(Value::Null),
+        1..=TOLD => serde_json::from_slice(answer).ok(),
+        _ => None,
+    };
+    match output {
+        Some(output) => json!({"capability": name, "output": output}),
+        None => json!({"capability": name, "bytes": answer.len()}),
+    }
+}
+
+fn stopped(
+    pipeline: &str,
+    number: usize,
+    steps: &[Arc<str>],
+    done: Vec<Value>,
+    error: Error,
+) -> Error {
+    let (name, count) = (&steps[number - 1], steps.len());
+    let details = json!({
+        "pipeline": pipeline,
+        "step": number,
+        "capability": &**name,
+        "done": done,
+        "cause": error.details(),
+    });
+    error
+        .context(format!(
+            "step {number} of {count} of `{pipeline}`, `{name}`"
+        ))
+        .with_details(details)
+}

@@ -1,0 +1,79 @@
+//! Runs what several threads share without a lock through every interleaving of a few of them, and
+//! through every value that a weakly ordered processor may show them; `loom` finds these.
+//!
+//! The files that are checked are those of the product. What they share threads with is small
+//! here: a model says who does what, and what must hold whatever comes first. A wake-up that is
+//! lost is a thread that waits for ever, which the checker calls a deadlock.
+
+mod link;
+mod models;
+mod shard;
+mod sync;
+
+#[path = "../../kernel/src/services/guard/budget.rs"]
+mod budget;
+#[path = "../../loader/src/gate.rs"]
+mod gate;
+#[path = "../../kernel/src/services/intake.rs"]
+mod intake;
+#[path = "../../kernel/src/pool/line.rs"]
+mod line;
+
+use std::{
+    env,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use loom::model::Builder;
+use models::{MODELS, Model};
+
+/// The most steps of one execution; more are a loop that no other thread ends.
+const STEPS_MAX: usize = 20_000;
+
+/// Checks all models, or those whose names contain an argument; with `--long` every one without
+/// a bound.
+fn main() -> ExitCode {
+    let (options, names): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|it| it.starts_with('-'));
+    if options.iter().any(|option| option != "--long") {
+        eprintln!("usage: octa-models [--long] [part of a name]…");
+        return ExitCode::FAILURE;
+    }
+    let is_named = |model: &&Model| {
+        names.is_empty() || names.iter().any(|name| model.name.contains(name.as_str()))
+    };
+    for model in MODELS.iter().filter(is_named) {
+        check(model, !options.is_empty());
+    }
+    ExitCode::SUCCESS
+}
+
+/// Ends the program where a model fails: what is left of it is not to be relied on.
+fn check(model: &'static Model, is_long: bool) {
+    println!("{}", model.name);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let begin = Instant::now();
+    let mut builder = Builder::new();
+    builder.max_branches = STEPS_MAX;
+    builder.preemption_bound = model.preemptions.filter(|_| !is_long);
+    let counted = executions.clone();
+    let sub = tracing_subscriber::fmt::Subscriber::builder().with_env_filter(tracing_subscriber::EnvFilter::from_env("LOOM_LOG")).without_time().with_writer(std::io::stderr).finish();
+    let _g = tracing::subscriber::set_default(sub);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        (model.run)();
+    });
+    let bound = builder.preemption_bound;
+    let bound = bound.map_or(String::new(), |most| {
+        format!(" of at most {most} preemptions")
+    });
+    let (executions, took) = (executions.load(Relaxed), begin.elapsed());
+    println!(
+        "    {executions} executions{bound}, {:.1} s",
+        took.as_secs_f64()
+    );
+}

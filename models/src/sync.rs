@@ -1,0 +1,17 @@
+//! What the product's files call `crate::sync`: as there, but each step of it is one that the
+//! checker may put another thread's before.
+
+mod atomics;
+mod locks;
+mod notify;
+mod queue;
+
+pub(crate) use loom::{
+    sync::atomic::{Ordering, fence},
+    thread::yield_now,
+};
+
+pub(crate) use atomics::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+pub(crate) use locks::{Condvar, Mutex, MutexGuard};
+pub(crate) use notify::{Notify, OwnedNotified};
+pub(crate) use queue::SegQueue;
