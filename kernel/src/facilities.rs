@@ -249,7 +249,7 @@ impl Facilities {
     /// A trial does what can be done twice, and nothing else that others would notice.
     #[cold]
     fn may_call_now(&self, route: &Route) -> Result<(), Error> {
-        if route.is_idempotent() {
+        if self.commons.services.is_idempotent(route) {
             return Ok(());
         }
         let what = format!("call `{}`, which nobody declares idempotent", route.name());

@@ -187,8 +187,7 @@ impl Kernel {
 }
 
 fn invalid(error: NameError) -> Error {
-    let hint = error.hint();
-    with_hint(Error::new(ErrorKind::InvalidInput, error.to_string()), hint)
+    Error::new(ErrorKind::InvalidInput, error.to_string())
 }
 
 /// An event that was not retained, as who published it sees it.
@@ -198,14 +197,10 @@ pub(crate) fn not_retained(error: RetainError) -> Error {
         error if error.is_too_large() => ErrorKind::TooLarge,
         _ => ErrorKind::Overloaded,
     };
-    let hint = error.hint();
-    with_hint(Error::new(kind, error.to_string()), hint)
-}
-
-fn with_hint(error: Error, hint: Option<String>) -> Error {
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
+    let not_retained = Error::new(kind, error.to_string());
+    match error.hint() {
+        Some(hint) => not_retained.with_hint(hint),
+        None => not_retained,
     }
 }
 

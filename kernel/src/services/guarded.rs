@@ -183,7 +183,7 @@ impl Services {
     }
 
     /// How a call goes on that failed, if it does; `has_run` if a provider may have begun it.
-    fn go_on(
+    pub(super) fn go_on(
         &self,
         call: &Setup<'_>,
         error: &Error,
@@ -191,16 +191,36 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
         let rules = call.route.providers().rules().clone();
-        let is_safe = !has_run || call.is_repeatable();
+        let is_repeatable = self.is_repeatable(call);
         if let Some(Switch::On(retry)) = &rules.policy().retry
-            && call.is_repeatable()
+            && is_repeatable
             && let Some(begun) = self.retry(call, retry, &rules, error, cx)
         {
             return Some(begun);
         }
+        let is_safe = !has_run || is_repeatable;
         is_safe
             .then(|| self.fall_back(call, &rules, error, cx))
             .flatten()
+    }
+
+    /// Whether it does no harm to begin it once more: so declared, or to be told by its key.
+    fn is_repeatable(&self, call: &Setup<'_>) -> bool {
+        !call.envelope.idempotency_key.is_empty() || self.is_idempotent(call.route)
+    }
+
+    /// Whether all who offer it declare it idempotent; for a pipeline, each of its steps.
+    pub(crate) fn is_idempotent(&self, route: &Route) -> bool {
+        let providers = route.providers();
+        let Some(steps) = providers.rules().steps() else {
+            return route.is_idempotent();
+        };
+        // The configuration knows no pipelines that lead to themselves.
+        let is_idempotent = |step: &Arc<str>| {
+            let found = self.find(step);
+            found.is_ok_and(|route| self.is_idempotent(&route))
+        };
+        steps.iter().all(is_idempotent)
     }
 
     fn retry(
@@ -352,11 +372,6 @@ fn full(route: &Route, provider: &Provider, room: Option<&Room>) -> Error {
 }
 
 impl Setup<'_> {
-    /// Whether it does no harm to begin it once more: so declared, or to be told by its key.
-    fn is_repeatable(&self) -> bool {
-        !self.envelope.idempotency_key.is_empty() || self.route.is_idempotent()
-    }
-
     /// The copy of it that there is, or a new one.
     pub(super) fn keep(&self, services: &Services, limit: Duration) -> Arc<KeptCall> {
         let kept = self.kept.cloned();

@@ -27,7 +27,7 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Begun {
         let limit = self.deadline(call.envelope, None);
-        let work = Box::pin(run(call.keep(self, limit), steps));
+        let work = Box::pin(run_or_go_on(call.keep(self, limit), steps));
         self.wait(call, None, None, limit, Waited::Others(work), cx)
     }
 
@@ -64,6 +64,20 @@ impl Services {
         };
         self.begin_as(&step, cx)
     }
+}
+
+/// Runs a pipeline; where it stops, its fallback may answer.
+async fn run_or_go_on(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {
+    let outcome = run(pipeline.clone(), steps).await;
+    let Err(error) = &outcome.result else {
+        return outcome;
+    };
+    let services = pipeline.services();
+    let go_on = |cx: &mut Context<'_>| {
+        let begun = pipeline.with(|call| services.go_on(call, error, true, cx));
+        begun.unwrap_or_else(|| error.clone().into())
+    };
+    finish(go_on).await
 }
 
 async fn run(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {

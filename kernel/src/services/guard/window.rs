@@ -141,5 +141,8 @@ mod tests {
         let end = begin + MS * 40_000;
         assert_eq!(window.per_second(end - begin, end), 0.0);
         assert_eq!(window.per_second(Duration::ZERO, end), 0.0);
+        window.note(true, end);
+        let rate = window.per_second(Duration::ZERO, end);
+        assert_eq!(rate, 10.0, "as if a tenth of a slice had passed");
     }
 }

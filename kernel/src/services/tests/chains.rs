@@ -92,6 +92,21 @@ fn a_pipeline_with_a_key_does_no_step_twice() {
 }
 
 #[test]
+fn a_pipeline_falls_back_where_its_steps_may_be_repeated() {
+    for (step, is_idempotent) in [("work.safe", true), ("work.once", false)] {
+        let crew = Crew::new(&format!(
+            "[pipelines]\n\"work.line\" = [\"{step}\"]\n\
+             [capabilities.\"work.line\"]\nfallback = \"work.told\"",
+        ));
+        let hand = crew.hand("a");
+        crew.next(&hand, [Act::Panic]);
+        let ended = crew.end(crew.call_as("work.line", How::default(), &json!(null)));
+        assert_eq!(ended.is_ok(), is_idempotent, "{step}: {ended:?}");
+        assert_eq!(crew.begun(&hand), 1 + u64::from(is_idempotent));
+    }
+}
+
+#[test]
 fn a_pipeline_that_leads_to_itself_is_a_cycle() {
     let crew = Crew::new("[pipelines]\n\"work.round\" = [\"work.nested\"]");
     crew.hand("a");
