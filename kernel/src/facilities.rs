@@ -234,6 +234,7 @@ impl Facilities {
         }
         let envelope = Envelope {
             caller: &self.manifest.name,
+            attempt: 0,
             ..request.envelope
         };
         let services = &self.commons.services;
@@ -248,8 +249,8 @@ impl Facilities {
 
     /// A trial does what can be done twice, and nothing else that others would notice.
     #[cold]
-    fn may_call_now(&self, route: &Route) -> Result<(), Error> {
-        if self.commons.services.is_idempotent(route) {
+    fn may_call_now(&self, route: &Arc<Route>) -> Result<(), Error> {
+        if self.commons.services.is_harmless(route) {
             return Ok(());
         }
         let what = format!("call `{}`, which nobody declares idempotent", route.name());

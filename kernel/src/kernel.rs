@@ -395,7 +395,7 @@ impl Kernel {
         input: &(impl Output + ?Sized),
     ) -> Result<O, CallError> {
         let output = self.capability(capability)?.call(&input.encode()?).await?;
-        Ok(octa_plugin_api::decode(&output)?)
+        Ok(octa_plugin_api::decode_answer(capability, &output)?)
     }
 
     /// Calls a capability with bytes and circumstances of one's own.

@@ -17,6 +17,7 @@ mod keyed;
 mod order;
 mod pending;
 mod probation;
+mod room;
 mod route;
 mod rules;
 mod seat;
@@ -35,7 +36,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use octa_loader::{Capability, Envelope, Instance, Manifest};
+use octa_loader::{Capability, Envelope, Instance, Manifest, NameKind};
 use octa_plugin_api::{Error, ErrorKind};
 use parking_lot::Mutex;
 
@@ -49,7 +50,9 @@ pub(crate) use intake::Intake;
 pub(crate) use pending::PendingCall;
 pub(crate) use probation::Probation;
 pub(crate) use route::{Provider, Route};
+
 pub(crate) use seat::WAIT;
+use steps::Steps;
 
 use crate::{config::Config, fate::Fate, nearest::nearest, pool::Pool, spare::Spare, time::Clock};
 
@@ -116,13 +119,15 @@ impl Services {
     }
 
     /// Takes in what a plugin would offer if it were started, so that who calls it is told that,
-    /// and not that nobody knows it.
-    pub(crate) fn announce(&self, manifest: &Manifest) {
+    /// and not that nobody knows it. One that may not run says nothing of how it is called.
+    pub(crate) fn announce(&self, manifest: &Manifest, may_run: bool) {
         let _changing = self.0.change.lock();
         let mut routes = HashMap::clone(&self.0.routes.load());
         for capability in &manifest.capabilities {
             let route = self.route(&mut routes, &capability.name);
-            route.declare(&capability.policy);
+            if may_run {
+                route.declare(&manifest.name, &capability.policy);
+            }
         }
         self.0.routes.store(Arc::new(routes));
     }
@@ -142,8 +147,7 @@ impl Services {
         let is_measured = self.0.measured.is_on();
         for (name, route) in &routes {
             let configured = config.capabilities.get(&**name);
-            let steps = config.pipelines.get(&**name);
-            let steps = steps.map(|steps| steps.iter().map(|it| it.as_str().into()).collect());
+            let steps = Steps::of(&config.pipelines, name).map(Arc::new);
             route.wish(|wishes| {
                 wishes.configured = configured.cloned().unwrap_or_default();
                 wishes.steps = steps;
@@ -241,11 +245,15 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// Names the nearest known, if it was never offered.
+    /// Names the nearest known, if it was never offered, or says why no capability can be called
+    /// so.
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Route>, Error> {
         let routes = self.0.routes.load();
         if let Some(route) = routes.get(name) {
             return Ok(route.clone());
+        }
+        if let Err(error) = NameKind::Capability.check(name) {
+            return Err(Error::new(ErrorKind::InvalidInput, error.to_string()));
         }
         let message = format!("no plugin offers the capability `{name}`");
         let error = Error::new(ErrorKind::UnknownCapability, message);
@@ -276,6 +284,20 @@ impl Services {
             found.map_or_else(|| "?".to_owned(), |route| route.name().to_string())
         };
         numbers.iter().map(name_of).collect()
+    }
+
+    /// The route of a name, if there is one.
+    fn route_of(&self, name: &str) -> Option<Arc<Route>> {
+        self.0.routes.load().get(name).cloned()
+    }
+
+    /// What is left of a call's time for another capability that it leads to, which may declare
+    /// less.
+    fn left_for(&self, route: &Route, envelope: &Envelope<'_>) -> Option<Duration> {
+        let providers = route.providers();
+        let declared = providers.first().and_then(|provider| provider.deadline);
+        let left = [envelope.remaining, declared].into_iter().flatten();
+        left.min()
     }
 
     /// The time that a call of this envelope may take where so much is declared.

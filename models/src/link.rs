@@ -18,6 +18,7 @@ mod sending;
 mod socket;
 
 pub(crate) use error::{LinkError, Violation};
+pub(crate) use memory::WORDS;
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use rustix::io::Errno;
 use crate::sync::{Mutex, MutexGuard};
 use {
     bell::Bell,
-    memory::{Memory, Side},
+    memory::Memory,
     receiving::{Inbox, Receiving},
     sending::{Outbox, Unsent},
     socket::Socket,

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     guard::InPoll,
     host::{Ask, HostHandle},
-    io::{Input, Output, decode},
+    io::{Input, Output, decode_answer},
     subscription::Subscription,
     values::{State, Storage},
 };
@@ -223,8 +223,7 @@ impl Context {
             .target(capability)
             .payload(input)
             .await;
-        decode::<O>(&answer.result?)
-            .map_err(|e| e.context(format_args!("the answer of `{capability}`")))
+        decode_answer(capability, &answer.result?)
     }
 
     /// Subscribes while the program runs; for what is known beforehand, use `#[subscribe]`.

@@ -4,7 +4,11 @@ use std::any::TypeId;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Payload, error::Result, payload::parse};
+use crate::{
+    Payload,
+    error::{Error, ErrorKind, Result},
+    payload::parse,
+};
 
 /// What can be read from a payload: everything that serde reads, `()` from anything, and
 /// [`Payload`] itself.
@@ -32,6 +36,19 @@ impl<T: DeserializeOwned + 'static> Input for T {
 /// Says what was expected, and where it was something else.
 pub fn decode<T: Input>(payload: &Payload) -> Result<T> {
     T::decode(payload, &|| payload.clone())
+}
+
+/// Reads what a capability answered.
+///
+/// # Errors
+///
+/// Says what was expected, and where it was something else: a mismatch that is no fault of who
+/// gave the input, of kind [`InvalidOutput`](ErrorKind::InvalidOutput).
+pub fn decode_answer<T: Input>(capability: &str, answer: &Payload) -> Result<T> {
+    decode(answer).map_err(|error: Error| {
+        let message = format!("the answer of `{capability}`: {error}");
+        Error::new(ErrorKind::InvalidOutput, message)
+    })
 }
 
 impl Input for Payload {
@@ -75,5 +92,24 @@ impl Output for Payload {
 
     fn into_payload(self) -> Result<Payload> {
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_answer_is_no_fault_of_who_asked() {
+        let answer = Payload::json(&"on").expect("JSON");
+        let error = decode_answer::<u64>("lamps.count", &answer).expect_err("no number");
+        assert_eq!(error.kind(), ErrorKind::InvalidOutput);
+        let message = error.message();
+        assert!(
+            message.starts_with("the answer of `lamps.count`: "),
+            "{message}"
+        );
+        let input = decode::<u64>(&answer).expect_err("no number");
+        assert_eq!(input.kind(), ErrorKind::InvalidInput);
     }
 }

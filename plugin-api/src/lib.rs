@@ -62,9 +62,9 @@ pub use alloc::CountingAllocator;
 pub use block_on::block_on;
 pub use context::{Context, Task};
 pub use error::{Error, ErrorKind, Result};
-#[doc(hidden)]
-pub use io::decode;
 pub use io::{Input, Output};
+#[doc(hidden)]
+pub use io::{decode, decode_answer};
 pub use log;
 #[doc(hidden)]
 pub use octa_plugin_abi as abi;

@@ -94,6 +94,7 @@ fn what_fails_too_often_is_a_dead_letter() {
             running.publish("fails-on-events.in", number.into()).await;
             assert_eq!(take(&mut tried, 3).await, [0, 1, 2].map(Value::from));
             let mut letter = next(&mut dead).await;
+            assert_eq!(running.said(&letter).await, number.to_string());
             letter["id"].take();
             letter["letter"].take();
             assert_eq!(
@@ -108,7 +109,6 @@ fn what_fails_too_often_is_a_dead_letter() {
                     "topic": "fails-on-events.in",
                     "source": "host",
                     "id": null,
-                    "payload": number.to_string(),
                 })
             );
         }
@@ -135,10 +135,8 @@ fn check_cut_off(before: Range<u32>, while_it_hangs: Range<u32>) {
         let stopped = running.kernel.stop_plugin("hangs-in-event").await;
         stopped.expect("it stops");
         let letter = next(&mut dead).await;
-        assert_eq!(
-            (&letter["payload"], &letter["kind"]),
-            (&json!("2"), &json!("interrupted"))
-        );
+        assert_eq!(running.said(&letter).await, "2");
+        assert_eq!(letter["kind"], "interrupted");
         let told = next(&mut dropped).await;
         assert_eq!(
             (&told["subscription"], &told["dropped"]),

@@ -177,6 +177,13 @@ impl Running {
         })
     }
 
+    /// What the event said that a notice of a dead letter tells of.
+    pub(crate) async fn said(&self, notice: &Value) -> String {
+        let number = notice["letter"].as_u64().expect("a number");
+        let letter = self.kernel.dead_letter(number).await.expect("it is kept");
+        String::from_utf8_lossy(&letter.event.payload).into_owned()
+    }
+
     /// The status of a plugin.
     pub(crate) fn plugin(&self, name: &str) -> PluginStatus {
         let mut plugins = self.kernel.plugins().into_iter();

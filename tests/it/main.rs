@@ -3,6 +3,7 @@
 //! Each module is a field of scenarios; `home` is where they take place.
 
 mod abi;
+mod bus;
 mod calls;
 mod configuration;
 mod dependencies;
@@ -26,6 +27,7 @@ mod placement;
 mod program;
 mod reload;
 mod scenarios;
+mod services;
 mod services_cli;
 mod supervision;
 mod trees;

@@ -3,14 +3,23 @@
 //! `transcripts`; `OCTA_BLESS=1` writes it anew from plugins in the kernel's process.
 
 mod calls;
+mod checks;
 mod errors;
 mod events;
+mod keys;
 mod lifecycle;
+mod limits;
 mod logs;
 mod permissions;
+mod pipelines;
 mod reload;
+mod retained;
+mod retries;
+mod routing;
 mod stage;
 mod tasks;
 mod transcript;
 mod values;
 mod waits;
+
+pub(crate) use stage::companion;

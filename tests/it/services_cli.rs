@@ -1,5 +1,7 @@
 //! What `octa` shows of capabilities, subscriptions and dead letters, and what can be done there.
 
+use std::{process::Stdio, time::Duration};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,6 +31,17 @@ fn check(serving: &Serving, arguments: &[&str], code: i32, expect: &str) {
         (found, format!("{stdout}{stderr}").as_str()),
         (code, expect)
     );
+}
+
+/// What a command prints that ends when it has heard something.
+async fn waited_for(serving: &Serving, arguments: &[&str]) -> String {
+    let mut command = command(&serving.home, arguments);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
+    while child.try_wait().expect("it is ours").is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let told = child.wait_with_output().expect("it is ours").stdout;
+    String::from_utf8(told).expect("text")
 }
 
 /// The lines of a table, word by word.
@@ -144,7 +157,7 @@ fn what_is_not_measured_is_measured_while_somebody_looks() {
         let look = ["services", "neighbour.echo", "--for", "100ms", "--json"];
         let calls = loop {
             let mut looks = command(&serving.home, &look);
-            let looks = looks.stdout(std::process::Stdio::piped()).spawn();
+            let looks = looks.stdout(Stdio::piped()).spawn();
             let mut looks = looks.expect("it runs");
             while looks.try_wait().expect("it is ours").is_none() {
                 octa(&serving.home, &["call", "neighbour.echo", "1"]);
@@ -163,7 +176,7 @@ fn what_is_not_measured_is_measured_while_somebody_looks() {
         assert_eq!(after["providers"][0]["measured"], Value::Null);
         // Who looks for long does not keep the kernel from its end.
         let mut looks = command(&serving.home, &["services", "--for", "1h", "--json"]);
-        let looks = looks.stdout(std::process::Stdio::piped()).spawn();
+        let looks = looks.stdout(Stdio::piped()).spawn();
         let looks = looks.expect("it runs");
         loop {
             let shown = data(&serving, &["services", "neighbour.echo"]);
@@ -235,7 +248,7 @@ async fn letters(serving: &Serving, ids: &[u64]) -> Value {
         if found == ids.iter().copied().map(Some).collect::<Vec<_>>() {
             return letters;
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -337,7 +350,7 @@ fn subscriptions_are_shown_with_what_became_of_their_events() {
         }
         let counted = || data(&serving, &["subscriptions", "neighbour"])[0].clone();
         while counted()["delivered"] != 5 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let table = octa(&serving.home, &["subscriptions", "neighbour"]).stdout;
         let expect = [
@@ -377,7 +390,7 @@ fn a_retained_event_is_handed_to_who_comes_until_it_is_cleared() {
         let retain = ["publish", "house.mode", r#"{"night": 1.50}"#, "--retain"];
         assert_eq!(octa(&serving.home, &retain).code, 0);
         let tail = ["tail", "house.*", "--count", "1", "--json"];
-        let first = octa(&serving.home, &tail).stdout;
+        let first = waited_for(&serving, &tail).await;
         let event: Value = serde_json::from_str(&first).expect("an event");
         assert_eq!(
             [&event["topic"], &event["data"]],

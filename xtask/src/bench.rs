@@ -30,6 +30,10 @@ pub(crate) struct Options {
     /// and nothing else.
     #[arg(long, conflicts_with = "only")]
     peers: bool,
+    /// Measures how calls and events grow with how many there are of something, draws that into
+    /// `docs/services-growth.svg` and `docs/events-growth.svg`, and measures nothing else.
+    #[arg(long, conflicts_with_all = ["only", "peers", "markdown"])]
+    plot: bool,
     /// Measures only the rows whose name contains this.
     only: Option<String>,
 }
@@ -49,6 +53,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             }
         }
         bench.args(reloads(workspace, &ours)?);
+    } else if options.plot {
+        bench.arg("growth");
+        bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
+        for what in ["services", "events"] {
+            let plot = format!("docs/{what}-growth.svg");
+            bench
+                .arg(format!("--{what}"))
+                .arg(workspace.root().join(plot));
+        }
     } else {
         bench.arg("floors");
         bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);

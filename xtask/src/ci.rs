@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{fuzz, instructions, licences, readme, soak};
+use crate::{fuzz, instructions, licences, models, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -40,6 +40,10 @@ const STEPS: &[Step] = &[
         run: readme_tests,
     },
     Step {
+        title: "interleavings",
+        run: models::run_short,
+    },
+    Step {
         title: "soak",
         run: soak::run_short,
     },
@@ -69,12 +73,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 /// The workspace and those beside it, each of which is built with `--locked`.
-const MANIFESTS: [&str; 5] = [
+const MANIFESTS: [&str; 6] = [
     "Cargo.toml",
     "examples/ship/Cargo.toml",
     "tests/fixtures/Cargo.toml",
     "bench/Cargo.toml",
     "fuzz/Cargo.toml",
+    "models/Cargo.toml",
 ];
 
 /// A dependency that was added to one crate is in the lock file of each workspace over it.

@@ -10,10 +10,12 @@ mod demo;
 mod fuzz;
 mod instructions;
 mod licences;
+mod models;
 mod not_run;
 mod readme;
 mod soak;
 mod suite;
+mod tally;
 mod tools;
 mod windows;
 mod wine;
@@ -43,8 +45,12 @@ enum Chore {
     Soak(soak::Options),
     /// Feeds both ends of the protocol with what nobody should send.
     Fuzz(fuzz::Options),
+    /// Runs what is lock-free through the interleavings of a few threads.
+    Models(models::Options),
     /// Ends processes that carry plugins, under load, and checks that nobody else notices.
     Crash(crash::Options),
+    /// Counts events on the bus, published and received, while subscriptions come and go.
+    Tally(tally::Options),
     /// Shows the optional tools that tests use, and where they come from.
     Tools(tools::Options),
     /// Type-checks the loader, the plugin API and a plugin for Windows.
@@ -73,7 +79,9 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Instructions(options) => instructions::run(&workspace, &options)?,
         Chore::Soak(options) => soak::run(&workspace, &options)?,
         Chore::Fuzz(options) => fuzz::run(&workspace, &options)?,
+        Chore::Models(options) => models::run(&workspace, &options)?,
         Chore::Crash(options) => crash::run(&workspace, &options)?,
+        Chore::Tally(options) => tally::run(&workspace, &options)?,
         Chore::Tools(options) => tools::show(&workspace, &options),
         Chore::CheckWindows => windows::check(&workspace)?,
         Chore::Wine => wine::run(&workspace)?,

@@ -30,6 +30,7 @@ pub(super) fn tell(publisher: &Publisher, letters: &DeadLetters, given_up: &Give
     if &*event.topic == DEAD_LETTER {
         return;
     }
+    // Without what the event says: every plugin may listen here, and not to every topic.
     let letter = json!({
         "plugin": plugin,
         "subscription": subscription.pattern().as_str(),
@@ -40,7 +41,6 @@ pub(super) fn tell(publisher: &Publisher, letters: &DeadLetters, given_up: &Give
         "topic": &*event.topic,
         "source": &*event.source,
         "id": event.id,
-        "payload": String::from_utf8_lossy(&event.payload),
     });
     let payload = Payload::json(&letter).unwrap_or_default();
     // Never waits for room: who publishes here is the delivery itself.

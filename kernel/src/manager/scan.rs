@@ -156,8 +156,9 @@ impl Manager {
         {
             return;
         }
-        self.core.commons.services.announce(&manifest);
         let settled = self.settle(&manifest);
+        let may_run = settled.enabled && settled.held.is_empty();
+        self.core.commons.services.announce(&manifest, may_run);
         let mut record = Record::new(source, manifest, settled);
         record.file = file;
         record.since = self.core.commons.clock.wall();

@@ -47,19 +47,27 @@ pub(super) struct Setup<'a> {
 /// How a call enters a provider, where that is more than going in.
 pub(super) struct Entry {
     pub(super) seat: Option<Seat>,
-    /// What the provider answers need not be the end of it.
-    pub(super) may_go_on: bool,
+    pub(super) after: After,
+}
+
+/// What becomes of a call that a provider has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// That is the end of it.
+    End,
+    /// It may go on; whether it may be begun once more, as was so when it was begun.
+    GoOn { is_repeatable: bool },
 }
 
 impl Entry {
     const PLAIN: Self = Self {
         seat: None,
-        may_go_on: false,
+        after: After::End,
     };
 
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.seat.is_none() && !self.may_go_on
+        self.seat.is_none() && matches!(self.after, After::End)
     }
 }
 
@@ -163,9 +171,9 @@ impl Services {
                 Some(Begun::Ready(outcome))
             }
             Started::Pending(work) => {
-                let is_kept = entry.may_go_on || call.is_repeatable_by(provider);
+                let is_kept = entry.after != After::End || call.is_repeatable_by(provider);
                 let kept = is_kept.then(|| call.keep(self, limit));
-                let work = Waited::Inline(work, kept, entry.may_go_on);
+                let work = Waited::Inline(work, kept, entry.after);
                 Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
             }
             Started::TurnedAway(_) => None,
@@ -183,17 +191,15 @@ impl Services {
         outcome: Outcome,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        if let Some(seat) = entry.seat {
-            seat.settle(&outcome);
-        }
+        let outcome = match entry.seat {
+            Some(seat) => seat.settle(outcome),
+            None => outcome,
+        };
         if let Some(elsewhere) = self.after_death(call, provider, &outcome, cx) {
             return elsewhere;
         }
         note(call.route.name(), provider.probation.as_deref(), &outcome);
-        Some(match entry.may_go_on {
-            true => self.conclude(call, outcome, cx),
-            false => Begun::Ready(outcome),
-        })
+        Some(self.conclude(call, entry.after, outcome, cx))
     }
 
     /// Enters a handler that may block, on a thread to spare.
@@ -209,12 +215,16 @@ impl Services {
             return None;
         }
         let kept = call.keep(self, limit);
-        let (copy, entered) = (kept.clone(), provider.clone());
+        // Gone when nobody waits for it any more: then it is not begun.
+        let (copy, entered) = (Arc::downgrade(&kept), provider.clone());
         // A handler that blocks may outlast its call, and takes its place as long.
         let place = entry.seat.as_mut().and_then(Seat::give_place);
         let told = self.0.spare.run(move || {
             let _place = place;
+            let copy = copy.upgrade().filter(|call| !call.is_late())?;
             block_on(async {
+                // It may have waited for its thread.
+                let limit = limit.min(copy.left());
                 let start = |cx: &mut Context<'_>| copy.with(|call| entered.start(call, limit, cx));
                 match poll_fn(|cx| Poll::Ready(start(cx))).await {
                     // It was closed while the thread got ready.
@@ -229,7 +239,7 @@ impl Services {
                 Some(Error::new(ErrorKind::Internal, message).into())
             })
         });
-        let work = Waited::Elsewhere(told, kept, entry.may_go_on);
+        let work = Waited::Elsewhere(told, kept, entry.after);
         Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
     }
 

@@ -12,16 +12,16 @@ use octa_plugin_api::{Error, ErrorKind};
 
 use super::{
     Provider, Route, Services,
-    call::{Begun, Entry, Setup},
-    chain::Chain,
-    checks,
+    call::{After, Begun, Entry, Setup},
+    chain::{Chain, LONGEST},
     counts::Counted,
     kept::KeptCall,
     order::Order,
     pending::Waited,
+    room::Place,
     route::Providers,
     rules::Rules,
-    seat::{NoSeat, Place, Room, Seat},
+    seat::{NoSeat, Seat},
 };
 use crate::backoff::backoff;
 
@@ -70,9 +70,6 @@ impl Services {
         if rules.routing() == Routing::ByKey && call.envelope.routing_key.is_empty() {
             return Some(no_key(route));
         }
-        if rules.is_checked() {
-            return checks::input(route, providers, call.payload).err();
-        }
         None
     }
 
@@ -83,7 +80,6 @@ impl Services {
         providers: &Providers,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        let may_go_on = providers.rules().may_go_on();
         let turn = call.route.turn(providers.len());
         let (mut full, mut is_cut_off) = (None, false);
         let order = Order::of(providers, turn, call.envelope.routing_key);
@@ -100,7 +96,12 @@ impl Services {
                     return None;
                 }
             };
-            self.enter(call, provider, Entry { seat, may_go_on }, cx)
+            let checked = provider.guard.as_ref().map(|it| it.check(call.payload));
+            if let Some(Err(wrong)) = checked {
+                return Some(wrong.into());
+            }
+            let after = self.after(call, provider, providers.rules());
+            self.enter(call, provider, Entry { seat, after }, cx)
         });
         if begun.is_some() {
             return begun;
@@ -115,6 +116,16 @@ impl Services {
             return Some(self.not_begun(call, cut_off(call.route, providers), cx));
         }
         None
+    }
+
+    /// What is to become of a call when this provider has answered it.
+    fn after(&self, call: &Setup<'_>, provider: &Provider, rules: &Rules) -> After {
+        if !rules.may_go_on() {
+            return After::End;
+        }
+        let has_key = !call.envelope.idempotency_key.is_empty();
+        let is_repeatable = has_key || provider.idempotent && call.route.is_idempotent();
+        After::GoOn { is_repeatable }
     }
 
     fn wait_for_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
@@ -141,15 +152,17 @@ impl Services {
         let Some(place) = place else {
             return self.no_place(call, provider, cx);
         };
-        let may_go_on = call.route.providers().rules().may_go_on();
-        let guard = provider.guard.as_ref();
+        // Whoever has taken over from it serves in the same room.
+        let providers = call.route.providers();
+        let plugin = provider.instance.name();
+        let present = providers.iter().find(|it| it.instance.name() == plugin);
+        let provider = present.unwrap_or(provider);
+        let guard = provider.guard.as_ref().filter(|it| it.is_of(&place));
         let seat = guard.and_then(|guard| guard.take_seat_at(Some(place)).ok());
         let enter = |seat: Seat| {
-            let entry = Entry {
-                seat: Some(seat),
-                may_go_on,
-            };
-            self.enter(call, provider, entry, cx)
+            let after = self.after(call, provider, providers.rules());
+            let seat = Some(seat);
+            self.enter(call, provider, Entry { seat, after }, cx)
         };
         seat.and_then(enter)
             .unwrap_or_else(|| self.try_again(call, cx))
@@ -157,13 +170,14 @@ impl Services {
 
     fn no_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
         call.route.counts().add(Counted::NoPlace);
-        let room = provider.guard.as_ref().and_then(|guard| guard.room());
-        self.not_begun(call, full(call.route, provider, room), cx)
+        self.not_begun(call, full(call.route, provider), cx)
     }
 
     /// What becomes of a call that no provider began.
     pub(super) fn not_begun(&self, call: &Setup<'_>, error: Error, cx: &mut Context<'_>) -> Begun {
-        self.go_on(call, &error, call.died.is_some(), cx)
+        let is_repeatable = || self.is_repeatable(call);
+        let has_run = call.died.is_some().then(is_repeatable);
+        self.go_on(call, &error, has_run, cx)
             .unwrap_or_else(|| error.into())
     }
 
@@ -171,56 +185,70 @@ impl Services {
     pub(super) fn conclude(
         &self,
         call: &Setup<'_>,
+        after: After,
         outcome: Outcome,
         cx: &mut Context<'_>,
     ) -> Begun {
-        let outcome = checks::output(call.route, outcome);
-        let Err(error) = &outcome.result else {
+        let (Err(error), After::GoOn { is_repeatable }) = (&outcome.result, after) else {
             return Begun::Ready(outcome);
         };
-        self.go_on(call, error, true, cx)
+        self.go_on(call, error, Some(is_repeatable), cx)
             .unwrap_or(Begun::Ready(outcome))
     }
 
-    /// How a call goes on that failed, if it does; `has_run` if a provider may have begun it.
+    /// How a call goes on that failed, if it does. `has_run` if a provider may have begun it: then
+    /// whether it may be begun once more.
     pub(super) fn go_on(
         &self,
         call: &Setup<'_>,
         error: &Error,
-        has_run: bool,
+        has_run: Option<bool>,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
         let rules = call.route.providers().rules().clone();
-        let is_repeatable = self.is_repeatable(call);
         if let Some(Switch::On(retry)) = &rules.policy().retry
-            && is_repeatable
+            && has_run.unwrap_or_else(|| self.is_repeatable(call))
             && let Some(begun) = self.retry(call, retry, &rules, error, cx)
         {
             return Some(begun);
         }
-        let is_safe = !has_run || is_repeatable;
+        let is_safe = has_run.unwrap_or(true);
         is_safe
             .then(|| self.fall_back(call, &rules, error, cx))
             .flatten()
     }
 
     /// Whether it does no harm to begin it once more: so declared, or to be told by its key.
-    fn is_repeatable(&self, call: &Setup<'_>) -> bool {
+    pub(super) fn is_repeatable(&self, call: &Setup<'_>) -> bool {
         !call.envelope.idempotency_key.is_empty() || self.is_idempotent(call.route)
     }
 
-    /// Whether all who offer it declare it idempotent; for a pipeline, each of its steps.
-    pub(crate) fn is_idempotent(&self, route: &Route) -> bool {
+    /// Whether all who offer it declare it idempotent; for a pipeline, all that it comes down to.
+    pub(super) fn is_idempotent(&self, route: &Route) -> bool {
         let providers = route.providers();
         let Some(steps) = providers.rules().steps() else {
             return route.is_idempotent();
         };
-        // The configuration knows no pipelines that lead to themselves.
-        let is_idempotent = |step: &Arc<str>| {
-            let found = self.find(step);
-            found.is_ok_and(|route| self.is_idempotent(&route))
-        };
-        steps.iter().all(is_idempotent)
+        let is_idempotent =
+            |leaf: &Arc<str>| self.route_of(leaf).is_some_and(|it| it.is_idempotent());
+        steps.leaves().all(is_idempotent)
+    }
+
+    /// The same of all that a call of it may lead to.
+    pub(crate) fn is_harmless(&self, route: &Arc<Route>) -> bool {
+        let mut next = Some(route.clone());
+        // A circle of fallbacks ends somewhere too.
+        for _ in 0..LONGEST {
+            let Some(route) = next else {
+                return true;
+            };
+            if !self.is_idempotent(&route) {
+                return false;
+            }
+            let fallback = route.providers().rules().fallback().map(str::to_owned);
+            next = fallback.and_then(|name| self.route_of(&name));
+        }
+        false
     }
 
     fn retry(
@@ -231,7 +259,7 @@ impl Services {
         error: &Error,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        let number = call.envelope.attempt + 1;
+        let number = call.envelope.attempt.saturating_add(1);
         if !call.may_retry || number >= retry.attempts || !may_pass(error) {
             return None;
         }
@@ -271,6 +299,7 @@ impl Services {
         call.route.counts().add(Counted::Fallback);
         let envelope = Envelope {
             attempt: 0,
+            remaining: self.left_for(&route, call.envelope),
             ..*call.envelope
         };
         let other = Setup {
@@ -307,6 +336,7 @@ fn is_no_answer(error: &Error) -> bool {
             | ErrorKind::Interrupted
             | ErrorKind::Unavailable
             | ErrorKind::Overloaded
+            | ErrorKind::UnknownCapability
             | ErrorKind::PluginGone
             | ErrorKind::InvalidOutput
             | ErrorKind::Internal
@@ -356,11 +386,11 @@ fn cut_off(route: &Route, providers: &Providers) -> Error {
     })
 }
 
-fn full(route: &Route, provider: &Provider, room: Option<&Room>) -> Error {
+fn full(route: &Route, provider: &Provider) -> Error {
     let (name, plugin) = (route.name(), provider.instance.name());
-    let (limit, queue, wait) = room.map_or((0, 0, Duration::ZERO), |room| {
-        (room.limit(), room.queue(), room.wait())
-    });
+    let guard = provider.guard.as_ref();
+    let limit = guard.and_then(|it| it.room()).map_or(0, |it| it.limit());
+    let (queue, wait) = guard.map_or((0, Duration::ZERO), |it| it.queue_of());
     let message = match queue {
         0 => format!("plugin `{plugin}` handles {limit} calls of `{name}`, as many as it may"),
         _ => format!(

@@ -54,8 +54,7 @@ impl KeptCall {
 
     /// Looks for a provider once more, if there is time left.
     pub(super) fn begin_again(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Begun> {
-        let is_late = self.services.0.clock.monotonic() >= self.until;
-        (!is_late).then(|| self.with(|call| self.services.try_again(&call.as_outside(), cx)))
+        (!self.is_late()).then(|| self.with(|call| self.services.try_again(&call.as_outside(), cx)))
     }
 
     /// Looks for another provider after this one died, or for the same one when it is back, if
@@ -65,7 +64,6 @@ impl KeptCall {
         died: &Error,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        let is_late = self.services.0.clock.monotonic() >= self.until;
         let begin = |call: &Setup<'_>| {
             let envelope = Envelope {
                 attempt: call.envelope.attempt + 1,
@@ -79,14 +77,22 @@ impl KeptCall {
             };
             self.services.try_again(&call, cx)
         };
-        (!is_late).then(|| self.with(begin))
+        (!self.is_late()).then(|| self.with(begin))
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// The time that is left of it.
+    pub(super) fn left(&self) -> Duration {
+        self.until.saturating_sub(self.services.0.clock.monotonic())
     }
 
     /// The same call with the time that is left of it.
     pub(super) fn with<R>(self: &Arc<Self>, job: impl FnOnce(&Setup<'_>) -> R) -> R {
-        let now = self.services.0.clock.monotonic();
         let envelope = Envelope {
-            remaining: Some(self.until.saturating_sub(now)),
+            remaining: Some(self.left()),
             attempt: self.attempt,
             trace: &self.trace,
             routing_key: &self.routing_key,

@@ -71,14 +71,20 @@ impl Services {
         let kept = call.keep(self, limit);
         let work = Box::pin(async move {
             let told = result.wait_for(Option::is_some).await;
-            match told.ok().and_then(|told| told.clone()) {
+            let told = told.ok().and_then(|told| told.clone());
+            match told.filter(|outcome| !is_late(outcome) || kept.is_late()) {
                 Some(outcome) => outcome,
-                // The first was given up without an end: this one is the first now.
+                // The first was given up, or had less time: this one is the first now.
                 None => repeat(kept).await,
             }
         });
         self.wait(call, None, None, limit, Waited::Others(work), cx)
     }
+}
+
+fn is_late(outcome: &Outcome) -> bool {
+    let error = outcome.result.as_ref().err();
+    error.is_some_and(|error| error.kind() == ErrorKind::Deadline)
 }
 
 /// Looks once more for the result of a call.

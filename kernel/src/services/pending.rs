@@ -17,9 +17,10 @@ use crate::fate::Fate;
 use super::{
     Probation, Provider, Route, Services,
     again::Signals,
-    call::{Begun, Setup, note},
+    call::{After, Begun, Setup, note},
     kept::KeptCall,
-    seat::{Place, Seat},
+    room::Place,
+    seat::Seat,
 };
 
 /// A call that waits. Dropping it cancels it.
@@ -28,6 +29,8 @@ pub(crate) struct PendingCall {
     probation: Option<Arc<Probation>>,
     timer: BoxFuture<()>,
     limit: Duration,
+    /// It was given less time than its provider should have: it is not to blame for being late.
+    is_hasty: bool,
     route: Arc<Route>,
     /// That of a provider that may die over it, where it can be repeated then.
     fate: Option<Fate>,
@@ -37,10 +40,10 @@ pub(crate) struct PendingCall {
 
 /// What a call waits for.
 pub(super) enum Waited {
-    /// Work of a plugin, polled by who calls; whether its answer need not be the end.
-    Inline(Work, Option<Arc<KeptCall>>, bool),
+    /// Work of a plugin, polled by who calls.
+    Inline(Work, Option<Arc<KeptCall>>, After),
     /// A thread to spare that works on it; `None` if the provider turned that away.
-    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>, bool),
+    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>, After),
     /// Another provider, or the same one again.
     Provider(Signals, Arc<KeptCall>),
     /// A place at a provider; `None` if that took too long.
@@ -80,6 +83,7 @@ impl Services {
             probation: provider.and_then(|provider| provider.probation.clone()),
             timer: self.0.clock.sleep(limit),
             limit,
+            is_hasty: provider.is_some_and(|provider| limit < provider.patience()),
             route: call.route.clone(),
             fate: provider
                 .filter(|provider| call.is_repeatable_by(provider))
@@ -125,9 +129,11 @@ impl Waited {
         }
     }
 
-    /// Whether the answer of its provider need not be the end of it.
-    fn may_go_on(&self) -> bool {
-        matches!(self, Self::Inline(_, _, true) | Self::Elsewhere(_, _, true))
+    fn after(&self) -> After {
+        match self {
+            Self::Inline(_, _, after) | Self::Elsewhere(_, _, after) => *after,
+            _ => After::End,
+        }
     }
 }
 
@@ -137,26 +143,29 @@ impl PendingCall {
             Turn::Answered(outcome) => outcome,
             Turn::Ended(outcome) => return Poll::Ready(outcome),
             Turn::Again => {
+                self.seat = None;
                 let begun = self.work.kept().and_then(|call| call.begin_again(cx));
-                return self.go_on(begun);
+                return self.go_on(begun, cx);
             }
             Turn::At(place) => {
                 let begun = self.begin_at(place, cx);
-                return self.go_on(begun);
+                return self.go_on(begun, cx);
             }
         };
-        if let Some(seat) = self.seat.take() {
-            seat.settle(&outcome);
-        }
+        let outcome = match self.seat.take() {
+            Some(seat) => seat.settle(outcome),
+            None => outcome,
+        };
         if let Some(begun) = self.begin_once_more(&outcome, cx) {
-            return self.go_on(Some(begun));
+            return self.go_on(Some(begun), cx);
         }
         note(self.route.name(), self.probation.as_deref(), &outcome);
+        let after = self.work.after();
         match self.work.kept() {
-            Some(call) if self.work.may_go_on() => {
-                let conclude = |it: &Setup<'_>| call.services().conclude(it, outcome, cx);
+            Some(call) if after != After::End => {
+                let conclude = |it: &Setup<'_>| call.services().conclude(it, after, outcome, cx);
                 let begun = call.with(conclude);
-                self.go_on(Some(begun))
+                self.go_on(Some(begun), cx)
             }
             _ => Poll::Ready(outcome),
         }
@@ -178,9 +187,10 @@ impl PendingCall {
         kept.begin_once_more(error, cx)
     }
 
-    /// Goes on with another provider, or with the wait for one; the deadline stays as it is. What
-    /// was waited for is ready, and must not be polled again.
-    fn go_on(&mut self, begun: Option<Begun>) -> Poll<Outcome> {
+    /// Goes on with another provider, or with the wait for one; the deadline stays as it is unless
+    /// another capability answers now, which may declare less. What was waited for is ready, and
+    /// must not be polled again.
+    fn go_on(&mut self, begun: Option<Begun>, cx: &mut Context<'_>) -> Poll<Outcome> {
         match begun {
             None => Poll::Ready(self.too_late()),
             Some(Begun::Ready(outcome)) => Poll::Ready(outcome),
@@ -189,6 +199,13 @@ impl PendingCall {
                 self.probation = next.probation;
                 self.fate = next.fate;
                 self.seat = next.seat;
+                self.is_hasty = next.is_hasty;
+                if !Arc::ptr_eq(&self.route, &next.route) {
+                    self.route = next.route;
+                    self.timer = next.timer;
+                    self.limit = next.limit;
+                    return self.poll_timer(cx);
+                }
                 Poll::Pending
             }
         }
@@ -206,14 +223,13 @@ impl PendingCall {
             self.limit
         );
         let error = Error::new(ErrorKind::Deadline, message);
-        if let Some(probation) = &self.probation {
+        if let Some(probation) = self.probation.as_ref().filter(|_| !self.is_hasty) {
             probation.note_late(&error);
         }
-        let outcome = error.into();
-        if let Some(seat) = self.seat.take() {
-            seat.settle(&outcome);
+        match self.seat.take() {
+            Some(seat) => seat.settle(error.into()),
+            None => error.into(),
         }
-        outcome
     }
 }
 

@@ -27,10 +27,14 @@ use super::{
     counts::Counts,
     rules::Rules,
     seat::{Before, Guard},
+    steps::Steps,
 };
 
 /// How many counters take turns; one shared counter would be written by all calling threads.
 const SHARDS: usize = 16;
+
+/// How long a provider may take that declares no deadline, before it is to blame for being late.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A capability, whoever offers it.
 pub(crate) struct Route {
@@ -66,9 +70,11 @@ pub(crate) struct Providers {
 pub(super) struct Wishes {
     /// By the configuration.
     pub(super) configured: Policy,
-    /// By whoever offers it or did last, if the configuration says nothing.
+    /// By who is asked first or was last, if the configuration says nothing.
     declared: Arc<Policy>,
-    pub(super) steps: Option<Arc<[Arc<str>]>>,
+    /// Who declares it.
+    declared_by: Option<Arc<str>>,
+    pub(super) steps: Option<Arc<Steps>>,
     pub(super) is_measured: bool,
 }
 
@@ -126,6 +132,11 @@ impl Provider {
         (in_flight as f64 + 1.0) / self.health()
     }
 
+    /// The time that it should have for a call before it is to blame for being late.
+    pub(super) fn patience(&self) -> Duration {
+        self.deadline.unwrap_or(PATIENCE)
+    }
+
     /// Whether it says that it can do nothing.
     pub(super) fn is_dead(&self) -> bool {
         self.health.get() <= 0.0
@@ -177,11 +188,13 @@ impl Providers {
 
     /// Brings everything into line with who is present and what is wished.
     fn settle(&mut self, before: &Self, clock: &Arc<dyn Clock>) {
-        let mut declared = self.present.iter().map(|it| &it.policy);
-        if let Some(declared) = declared.find(|it| !it.is_empty()) {
-            self.wishes.declared = declared.clone();
-        } else if !self.present.is_empty() {
-            self.wishes.declared = Arc::default();
+        let order = &self.wishes.configured.order;
+        let choice = |provider: &Provider| order.iter().position(|name| provider.is_of(name));
+        self.present
+            .sort_by_key(|provider| choice(provider).unwrap_or(usize::MAX));
+        if let Some(first) = self.present.first() {
+            self.wishes.declared = first.policy.clone();
+            self.wishes.declared_by = Some(first.instance.name().clone());
         }
         let is_one_of_many = self.present.len() > 1;
         let is_same = self.wishes == before.wishes && is_one_of_many == (before.present.len() > 1);
@@ -206,14 +219,8 @@ impl Providers {
                 Some(guard) => Before::Predecessor(guard),
             };
             let is_measured = self.wishes.is_measured;
-            provider.guard = Guard::of(policy, is_one_of_many, is_measured, old, clock);
+            provider.guard = Guard::of(provider, policy, is_one_of_many, is_measured, old, clock);
         }
-        let choice = |provider: &Provider| {
-            let mut names = policy.order.iter();
-            names.position(|name| provider.is_of(name))
-        };
-        self.present
-            .sort_by_key(|provider| choice(provider).unwrap_or(usize::MAX));
         self.plain = match &self.present[..] {
             [only] if only.guard.is_none() && !self.rules.concern_calls() => {
                 Some(Box::new(only.clone()))
@@ -292,7 +299,7 @@ impl Route {
         let steps = providers.rules.steps()?;
         Some(Capability {
             name: self.name.to_string(),
-            description: format!("pipeline: {}", steps.join(" → ")),
+            description: format!("pipeline: {}", steps.names().join(" → ")),
             input: Value::Bool(true),
             output: Value::Bool(true),
             idempotent: false,
@@ -379,11 +386,18 @@ impl Route {
         }
     }
 
-    /// Takes in what a plugin declares that would offer it if it were started.
-    pub(super) fn declare(&self, policy: &Policy) {
-        if self.providers.load().is_empty() {
-            self.wish(|wishes| wishes.declared = Arc::new(policy.clone()));
+    /// Takes in what a plugin declares that would offer it if it were started, and may be; what
+    /// another one said before holds until one of them is.
+    pub(super) fn declare(&self, plugin: &str, policy: &Policy) {
+        if !self.providers.load().is_empty() {
+            return;
         }
+        self.wish(|wishes| {
+            if wishes.declared_by.as_deref().is_none_or(|by| by == plugin) {
+                wishes.declared = Arc::new(policy.clone());
+                wishes.declared_by = Some(plugin.into());
+            }
+        });
     }
 
     /// Who waits for a change looks at the providers after it asked to be told.

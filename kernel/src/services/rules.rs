@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use octa_loader::policy::{Policy, Remember, Routing, Switch};
 
-use super::guard::{Budget, Rates, Results};
+use super::{
+    guard::{Budget, Rates, Results},
+    steps::Steps,
+};
 
 /// The rules of one capability at one time.
 #[derive(Debug)]
 pub(crate) struct Rules {
     policy: Policy,
-    /// The capabilities that are called one after the other in its stead.
-    steps: Option<Arc<[Arc<str>]>>,
+    /// What is called in its stead.
+    steps: Option<Arc<Steps>>,
     rates: Option<Arc<Rates>>,
     budget: Option<Arc<Budget>>,
     results: Arc<Results>,
@@ -20,8 +23,17 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Goes on with what was remembered where the settings for it are the same.
-    pub(super) fn new(policy: Policy, steps: Option<Arc<[Arc<str>]>>, before: &Self) -> Self {
+    pub(super) fn new(mut policy: Policy, steps: Option<Arc<Steps>>, before: &Self) -> Self {
         let old = &before.policy;
+        if steps.is_some() {
+            // A plugin that offers a capability of this name does not say how its steps are called.
+            policy = Policy {
+                rate: policy.rate,
+                remember: policy.remember,
+                fallback: policy.fallback,
+                ..Policy::default()
+            };
+        }
         let rates = match &policy.rate {
             Some(Switch::On(_)) if policy.rate == old.rate => before.rates.clone(),
             Some(Switch::On(rate)) => Some(Arc::new(Rates::new(*rate))),
@@ -32,10 +44,9 @@ impl Rules {
             Some(Switch::On(retry)) => Some(Arc::new(Budget::new(retry.budget))),
             Some(Switch::Off) | None => None,
         };
-        let results = match policy.remember == old.remember {
-            true => before.results.clone(),
-            false => results(policy.remember.as_ref()),
-        };
+        // One memory for good: a call that was done is done, whatever else is wished now.
+        let results = before.results.clone();
+        results.limit(policy.remember.unwrap_or_default());
         Self {
             policy,
             steps,
@@ -53,16 +64,12 @@ impl Rules {
         self.policy.routing.unwrap_or(Routing::RoundRobin)
     }
 
-    pub(super) fn steps(&self) -> Option<&Arc<[Arc<str>]>> {
+    pub(super) fn steps(&self) -> Option<&Arc<Steps>> {
         self.steps.as_ref()
     }
 
     pub(super) fn fallback(&self) -> Option<&str> {
         self.policy.fallback.as_deref()
-    }
-
-    pub(super) fn is_checked(&self) -> bool {
-        self.policy.check == Some(true)
     }
 
     pub(super) fn results(&self) -> &Arc<Results> {
@@ -86,7 +93,7 @@ impl Rules {
 
     /// Whether a call is not over with what its provider answers.
     pub(super) fn may_go_on(&self) -> bool {
-        self.budget.is_some() || self.policy.fallback.is_some() || self.is_checked()
+        self.budget.is_some() || self.policy.fallback.is_some()
     }
 }
 
@@ -97,11 +104,7 @@ impl Default for Rules {
             steps: None,
             rates: None,
             budget: None,
-            results: results(None),
+            results: Arc::new(Results::new(Remember::default())),
         }
     }
-}
-
-fn results(settings: Option<&Remember>) -> Arc<Results> {
-    Arc::new(Results::new(settings.copied().unwrap_or_default()))
 }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,10 +13,14 @@ use octa_loader::{
     BoxFuture, Outcome,
     policy::{self, Policy, Switch},
 };
-use octa_plugin_api::{Error, ErrorKind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use octa_plugin_api::{Error, ErrorKind, Payload};
 
-use super::guard::{Breaker, BreakerStatus, Measured, Meter, Pass, Verdict};
+use super::{
+    checks::Checks,
+    guard::{Breaker, BreakerStatus, Measured, Meter, Pass, Verdict},
+    room::{Place, Room},
+    route::Provider,
+};
 use crate::time::Clock;
 
 /// How long a call waits for a place if nobody says otherwise.
@@ -25,9 +29,16 @@ pub(crate) const WAIT: Duration = Duration::from_secs(1);
 /// What is kept of one provider of one capability.
 #[derive(Debug)]
 pub(crate) struct Guard {
+    plugin: Arc<str>,
     clock: Arc<dyn Clock>,
+    /// A call that was given less time says nothing when it is late.
+    patience: Duration,
+    checks: Option<Checks>,
     breaker: Option<Judged>,
     room: Option<Arc<Room>>,
+    /// How many may wait for a place, and how long each.
+    queue: u32,
+    wait: Duration,
     meter: Option<Arc<Meter>>,
     in_flight: Arc<AtomicUsize>,
 }
@@ -46,19 +57,6 @@ pub(super) enum Before<'a> {
     Itself(&'a Guard),
 }
 
-/// The places of a provider, and who waits for one.
-#[derive(Debug)]
-pub(super) struct Room {
-    places: Arc<Semaphore>,
-    /// How many there are.
-    limit: u32,
-    /// How many may wait.
-    queue: u32,
-    waiting: AtomicU32,
-    /// How long one waits at most.
-    wait: Duration,
-}
-
 /// A call that is let in. Unless it is settled, it was given up.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -67,9 +65,6 @@ pub(super) struct Seat {
     place: Option<Place>,
     since: Duration,
 }
-
-/// A place in a room; it goes with the work that takes it.
-pub(super) type Place = OwnedSemaphorePermit;
 
 /// Why a call is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +79,7 @@ impl Guard {
     /// What a policy asks to be kept; `None` if nothing. Where there are several providers, a
     /// failing one is cut off unless the policy says otherwise.
     pub(super) fn of(
+        provider: &Provider,
         policy: &Policy,
         is_one_of_many: bool,
         is_measured: bool,
@@ -102,35 +98,53 @@ impl Guard {
                 .unwrap_or_else(|| Judged(settings, Arc::new(Breaker::new(settings))))
         });
         let room = policy.concurrency.map(|limit| {
-            let room = Room::new(limit, policy);
             let same = before.any().and_then(|it| it.room.clone());
-            same.filter(|it| it.is_like(&room))
-                .unwrap_or_else(|| Arc::new(room))
+            same.inspect(|room| room.resize(limit))
+                .unwrap_or_else(|| Room::new(limit))
         });
+        let checks = (policy.check == Some(true)).then(|| provider.describe());
+        let checks = checks.flatten().map(Checks::of);
         let meter = is_measured.then(|| {
             let same = itself.and_then(|it| it.meter.clone());
             same.unwrap_or_else(|| Arc::new(Meter::new(clock.monotonic())))
         });
-        let is_needed = is_one_of_many || breaker.is_some() || room.is_some() || meter.is_some();
+        let is_limited = breaker.is_some() || room.is_some();
+        let is_needed = is_one_of_many || is_limited || meter.is_some() || checks.is_some();
+        let slow = settings.and_then(|settings| settings.slow);
         is_needed.then(|| {
             Arc::new(Self {
+                plugin: provider.instance.name().clone(),
                 clock: clock.clone(),
+                patience: slow.unwrap_or(provider.patience()),
+                checks,
                 breaker,
                 room,
+                queue: policy.queue.unwrap_or(0),
+                wait: policy.wait.unwrap_or(WAIT),
                 meter,
                 in_flight: itself.map_or_else(Arc::default, |it| it.in_flight.clone()),
             })
         })
     }
 
+    /// What a call has to bring that it does not.
+    pub(super) fn check(&self, payload: &Payload) -> Result<(), Error> {
+        self.checks
+            .as_ref()
+            .map_or(Ok(()), |checks| checks.input(payload))
+    }
+
     /// Takes a seat, if there is one now.
     pub(super) fn take_seat(self: &Arc<Self>) -> Result<Seat, NoSeat> {
-        // First what costs nobody anything if the other one refuses.
-        let place = match &self.room {
-            Some(room) => Some(room.take().ok_or(NoSeat::Full)?),
-            None => None,
+        let Some(room) = &self.room else {
+            return self.take_seat_at(None);
         };
-        self.take_seat_at(place)
+        // Nobody waits for a place where no call is let in.
+        if self.health() <= 0.0 {
+            return Err(NoSeat::CutOff);
+        }
+        let place = room.take().ok_or(NoSeat::Full)?;
+        self.take_seat_at(Some(place))
     }
 
     /// Takes a seat at a place that was waited for.
@@ -152,17 +166,8 @@ impl Guard {
     /// Queues for a place; `None` if as many wait as may. What it resolves to is `None` if the
     /// wait was too long.
     pub(super) fn queue(&self) -> Option<BoxFuture<Option<Place>>> {
-        let room = self.room.clone()?;
-        let queued = Queued::enter(room)?;
-        let timer = self.clock.sleep(queued.0.wait);
-        Some(Box::pin(async move {
-            let places = queued.0.places.clone();
-            tokio::select! {
-                biased;
-                place = places.acquire_owned() => place.ok(),
-                () = timer => None,
-            }
-        }))
+        let room = self.room.as_ref()?;
+        room.queue(self.queue, || self.clock.sleep(self.wait))
     }
 
     /// How well the provider does as far as the kernel sees, from 0.0 to 1.0.
@@ -185,8 +190,18 @@ impl Guard {
         self.meter.as_ref().map(|it| it.measured(now))
     }
 
-    pub(super) fn room(&self) -> Option<&Room> {
-        self.room.as_deref()
+    pub(super) fn room(&self) -> Option<&Arc<Room>> {
+        self.room.as_ref()
+    }
+
+    /// Whether a place is one of its room.
+    pub(super) fn is_of(&self, place: &Place) -> bool {
+        self.room.as_ref().is_some_and(|room| place.is_in(room))
+    }
+
+    /// How many may wait for a place, and how long each.
+    pub(super) fn queue_of(&self) -> (u32, Duration) {
+        (self.queue, self.wait)
     }
 }
 
@@ -206,68 +221,32 @@ impl<'a> Before<'a> {
     }
 }
 
-impl Room {
-    fn new(limit: u32, policy: &Policy) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(limit as usize)),
-            limit,
-            queue: policy.queue.unwrap_or(0),
-            waiting: AtomicU32::new(0),
-            wait: policy.wait.unwrap_or(WAIT),
-        }
-    }
-
-    fn is_like(&self, other: &Self) -> bool {
-        (self.limit, self.queue, self.wait) == (other.limit, other.queue, other.wait)
-    }
-
-    fn take(&self) -> Option<Place> {
-        self.places.clone().try_acquire_owned().ok()
-    }
-
-    pub(super) fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    pub(super) fn queue(&self) -> u32 {
-        self.queue
-    }
-
-    pub(super) fn wait(&self) -> Duration {
-        self.wait
-    }
-
-    pub(super) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
-    }
-}
-
-/// One that waits for a place.
-struct Queued(Arc<Room>);
-
-impl Queued {
-    fn enter(room: Arc<Room>) -> Option<Self> {
-        let one_more = |waiting: u32| (waiting < room.queue).then(|| waiting + 1);
-        let entered = (room.waiting).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        entered.ok().map(|_| Self(room))
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Seat {
-    /// Notes how the call ended.
-    pub(super) fn settle(mut self, outcome: &Outcome) {
+    /// Notes how the call ended; what it ended with, unless that is not what was declared.
+    pub(super) fn settle(mut self, outcome: Outcome) -> Outcome {
+        let outcome = match &self.guard.checks {
+            Some(checks) => checks.output(&self.guard.plugin, outcome),
+            None => outcome,
+        };
         let error = outcome.result.as_ref().err();
-        self.note(match error {
-            Some(error) if is_fault(error) => Verdict::Bad(error.message()),
-            Some(error) if error.kind() == ErrorKind::Cancelled => Verdict::Unknown,
+        self.note(error.map_or(Verdict::Good, |error| self.judge(error)));
+        outcome
+    }
+
+    /// What an error says of the provider that ended with it.
+    fn judge<'a>(&self, error: &'a Error) -> Verdict<'a> {
+        let is_its_own = error
+            .plugin()
+            .is_none_or(|plugin| plugin == &*self.guard.plugin);
+        let took = self.guard.clock.monotonic().saturating_sub(self.since);
+        match error.kind() {
+            _ if !is_its_own => Verdict::Unknown,
+            ErrorKind::Cancelled => Verdict::Unknown,
+            // That may be the haste of who called.
+            ErrorKind::Deadline if took < self.guard.patience => Verdict::Unknown,
+            _ if is_fault(error) => Verdict::Bad(error.message()),
             _ => Verdict::Good,
-        });
+        }
     }
 
     /// The place goes with work that may outlast the call.

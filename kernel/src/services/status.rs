@@ -97,7 +97,7 @@ impl Route {
         let deadline = providers.first().and_then(|it| it.deadline);
         let steps: Vec<String> = rules
             .steps()
-            .map(|steps| steps.iter().map(ToString::to_string).collect())
+            .map(|steps| steps.names().iter().map(ToString::to_string).collect())
             .unwrap_or_default();
         ServiceStatus {
             name: self.name().to_string(),
@@ -129,7 +129,7 @@ impl Provider {
             in_flight: guard.map(|it| it.in_flight()),
             limit: room.map(|room| room.limit()),
             waiting: room.map_or(0, |room| room.waiting()),
-            queue: room.map_or(0, |room| room.queue()),
+            queue: guard.map_or(0, |guard| guard.queue_of().0),
             measured: guard.and_then(|it| it.measured()),
         }
     }

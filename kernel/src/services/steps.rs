@@ -1,10 +1,14 @@
 //! Pipelines: capabilities called one after the other, each with what the one before answered, as
 //! one call with one deadline.
 
-use std::{sync::Arc, task::Context};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    task::Context,
+};
 
 use octa_loader::{Envelope, Outcome};
-use octa_plugin_api::{Error, Payload};
+use octa_plugin_api::{Error, ErrorKind, Payload};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,11 +23,49 @@ use super::{
 /// The largest answer of a step that is told in full when a later one fails, in bytes.
 const TOLD: usize = 4096;
 
+/// The steps of a pipeline.
+#[derive(Debug, PartialEq)]
+pub(super) struct Steps {
+    names: Box<[Arc<str>]>,
+    /// What they come down to where some of them are pipelines: worked out once, from one
+    /// configuration, since at the moment of a change two of them may lead to each other.
+    leaves: BTreeSet<Arc<str>>,
+}
+
+impl Steps {
+    /// Those of a pipeline of a configuration.
+    pub(super) fn of(pipelines: &BTreeMap<String, Vec<String>>, name: &str) -> Option<Self> {
+        let steps = pipelines.get(name)?;
+        let mut leaves = BTreeSet::new();
+        let mut seen = BTreeSet::from([name]);
+        let mut left: Vec<&str> = steps.iter().map(String::as_str).collect();
+        while let Some(step) = left.pop() {
+            match pipelines.get(step) {
+                None => _ = leaves.insert(step.into()),
+                Some(steps) if seen.insert(step) => left.extend(steps.iter().map(String::as_str)),
+                Some(_) => {}
+            }
+        }
+        Some(Self {
+            names: steps.iter().map(|step| step.as_str().into()).collect(),
+            leaves,
+        })
+    }
+
+    pub(super) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    pub(super) fn leaves(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.leaves.iter()
+    }
+}
+
 impl Services {
     pub(super) fn begin_steps(
         &self,
         call: &Setup<'_>,
-        steps: Arc<[Arc<str>]>,
+        steps: Arc<Steps>,
         cx: &mut Context<'_>,
     ) -> Begun {
         let limit = self.deadline(call.envelope, None);
@@ -51,6 +93,7 @@ impl Services {
         let envelope = Envelope {
             attempt: 0,
             idempotency_key: key,
+            remaining: self.left_for(&route, pipeline.envelope),
             ..*pipeline.envelope
         };
         let step = Setup {
@@ -67,27 +110,33 @@ impl Services {
 }
 
 /// Runs a pipeline; where it stops, its fallback may answer.
-async fn run_or_go_on(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {
-    let outcome = run(pipeline.clone(), steps).await;
+async fn run_or_go_on(pipeline: Arc<KeptCall>, steps: Arc<Steps>) -> Outcome {
+    let (outcome, has_run) = run(pipeline.clone(), steps).await;
     let Err(error) = &outcome.result else {
         return outcome;
     };
     let services = pipeline.services();
     let go_on = |cx: &mut Context<'_>| {
-        let begun = pipeline.with(|call| services.go_on(call, error, true, cx));
+        let begun = pipeline.with(|call| {
+            let has_run = has_run.then(|| services.is_repeatable(call));
+            services.go_on(call, error, has_run, cx)
+        });
         begun.unwrap_or_else(|| error.clone().into())
     };
     finish(go_on).await
 }
 
-async fn run(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {
+/// Runs the steps; says too whether any of them may have begun.
+async fn run(pipeline: Arc<KeptCall>, steps: Arc<Steps>) -> (Outcome, bool) {
+    let steps = steps.names();
     let services = pipeline.services();
     let mut payload = pipeline.payload().clone();
     let mut done = Vec::new();
     for (number, name) in (1..).zip(steps.iter()) {
         let begin = |cx: &mut Context<'_>| {
             pipeline.with(|call| {
-                let key = key_of_step(call.envelope.idempotency_key, number);
+                let pipeline = call.route.name();
+                let key = key_of_step(pipeline, number, call.envelope.idempotency_key);
                 services.begin_step(call, name, &key, &payload, cx)
             })
         };
@@ -98,18 +147,31 @@ async fn run(pipeline: Arc<KeptCall>, steps: Arc<[Arc<str>]>) -> Outcome {
             }
             Err(error) => {
                 let pipeline = pipeline.route().name();
-                return stopped(pipeline, number, &steps, done, error).into();
+                // What no plugin said was refused before any was asked.
+                let has_run = number > 1 || error.plugin().is_some() || is_cut_short(&error);
+                return (
+                    stopped(pipeline, number, steps, done, error).into(),
+                    has_run,
+                );
             }
         }
     }
-    Outcome::ok(0, payload)
+    (Outcome::ok(0, payload), true)
+}
+
+/// Whether a step may have begun that the kernel ended.
+fn is_cut_short(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::UnknownCapability
+    )
 }
 
 /// Each step of a call with a key has one of its own, so that none is done twice.
-fn key_of_step(key: &str, number: usize) -> String {
+fn key_of_step(pipeline: &str, number: usize, key: &str) -> String {
     match key {
         "" => String::new(),
-        _ => format!("{key}#{number}"),
+        _ => format!("{pipeline}#{number}#{key}"),
     }
 }
 

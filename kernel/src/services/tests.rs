@@ -4,6 +4,7 @@
 mod chains;
 mod crew;
 mod death;
+mod doubts;
 mod house;
 mod keys;
 mod limits;

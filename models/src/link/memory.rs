@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::ring::Ring;
 use crate::sync::AtomicU64;
 
-/// A quarter of it is a word: what is read is told the sender as late as with large rings.
-const WORDS: usize = 4;
+/// A quarter of it is more than a frame: as with large rings, not each that is read is told the
+/// sender at once.
+pub(crate) const WORDS: usize = 8;
 
 #[derive(Clone, Copy)]
 pub(super) enum Side {

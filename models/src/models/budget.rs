@@ -16,7 +16,10 @@ enum Step {
 use Step::{Deposit, Withdraw};
 
 /// How many retries some threads get that run at once.
-fn granted<const THREADS: usize>(budget: &Arc<Budget>, threads: [&'static [Step]; THREADS]) -> usize {
+fn granted<const THREADS: usize>(
+    budget: &Arc<Budget>,
+    threads: [&'static [Step]; THREADS],
+) -> usize {
     let run = |steps: &'static [Step]| {
         let budget = budget.clone();
         thread::spawn(move || {
@@ -31,7 +34,10 @@ fn granted<const THREADS: usize>(budget: &Arc<Budget>, threads: [&'static [Step]
         })
     };
     let threads = threads.map(run);
-    threads.into_iter().map(|it| it.join().expect("it ends")).sum()
+    threads
+        .into_iter()
+        .map(|it| it.join().expect("it ends"))
+        .sum()
 }
 
 fn left(budget: &Budget) -> usize {
@@ -41,7 +47,10 @@ fn left(budget: &Budget) -> usize {
 pub(super) fn grants() {
     let budget = Arc::new(Budget::new(0.5));
     left(&budget);
-    let granted = granted(&budget, [&[Deposit, Withdraw], &[Deposit, Withdraw], &[Withdraw]]);
+    let granted = granted(
+        &budget,
+        [&[Deposit, Withdraw], &[Deposit, Withdraw], &[Withdraw]],
+    );
     assert_eq!(granted + left(&budget), 1);
 }
 

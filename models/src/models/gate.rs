@@ -52,17 +52,21 @@ pub(super) fn closes() {
     let deeds = house.close();
     assert!(house.gate.enter().is_none(), "it is closed");
     assert!(house.gate.follow().is_none(), "it was seen empty");
+    house.gate.end();
+    house.gate.open();
+    assert!(house.gate.enter().is_none(), "it was closed for good");
     let visits = visitors.map(|visitor| visitor.join().expect("it ends"));
     assert_eq!(deeds, visits.into_iter().filter(|entered| *entered).count());
 }
 
 pub(super) fn follows() {
     let house = House::open();
+    // Counted after what the follower is counted with.
+    use_shard(1);
     let inside = house.gate.enter().expect("it is open");
     let caller = {
         let house = house.clone();
         thread::spawn(move || {
-            // Counted where whoever counts may have looked already.
             use_shard(0);
             let follower = house.gate.follow().expect("who sent it is inside");
             house.gate.leave(inside);

@@ -1,9 +1,6 @@
 //! The pool: work is queued while the threads that do it look for some, fall asleep or are blocked.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use loom::thread::{self, JoinHandle};
 
@@ -12,8 +9,8 @@ use crate::{
     sync::{Condvar, Mutex},
 };
 
-/// How often a thread looks again: more is more of the same.
-type Work = Arc<Line<Job, 1>>;
+/// A line, and how often a thread looks again: more is more of the same.
+type Work<const LOOKS: usize> = Arc<Line<Job, LOOKS>>;
 
 /// What is to be done.
 enum Job {
@@ -61,7 +58,7 @@ impl Job {
     }
 }
 
-fn serve(line: &Work, worker: Arc<Worker>) -> JoinHandle<()> {
+fn serve<const LOOKS: usize>(line: &Work<LOOKS>, worker: Arc<Worker>) -> JoinHandle<()> {
     let line = line.clone();
     thread::spawn(move || line.serve(&worker, Job::run, || ()))
 }
@@ -72,18 +69,18 @@ fn join(thread: JoinHandle<()>) {
 
 /// Two threads serve: what is queued second is done although the first waits for it.
 pub(super) fn wakes() {
-    let (line, done) = (Work::new(Line::new()), Done::new());
+    let (line, done) = (Work::<1>::new(Line::new()), Done::new());
     let threads = [(); 2].map(|()| serve(&line, line.admit()));
     line.push(Job::Block(done.clone()));
     line.push(Job::Mark(done.clone()));
     done.wait_for(2);
     line.end();
-    threads.map(join);
+    threads.into_iter().for_each(join);
 }
 
 /// As [`wakes`], but what the one waits for is queued by another thread.
 pub(super) fn wakes_for_two() {
-    let (line, done) = (Work::new(Line::new()), Done::new());
+    let (line, done) = (Work::<1>::new(Line::new()), Done::new());
     let threads = [(); 2].map(|()| serve(&line, line.admit()));
     let other = {
         let (line, done) = (line.clone(), done.clone());
@@ -93,12 +90,24 @@ pub(super) fn wakes_for_two() {
     done.wait_for(2);
     join(other);
     line.end();
-    threads.map(join);
+    threads.into_iter().for_each(join);
+}
+
+/// One thread serves, and sleeps at once: it is woken for what comes after that, too.
+pub(super) fn wakes_again() {
+    let (line, done) = (Work::<0>::new(Line::new()), Done::new());
+    let served = serve(&line, line.admit());
+    for jobs in 1..=2 {
+        line.push(Job::Mark(done.clone()));
+        done.wait_for(jobs);
+    }
+    line.end();
+    join(served);
 }
 
 /// One thread serves, and another is started when the first is blocked.
 pub(super) fn watches() {
-    let (line, done) = (Work::new(Line::new()), Done::new());
+    let (line, done) = (Work::<1>::new(Line::new()), Done::new());
     let first = serve(&line, line.admit());
     let watcher = {
         let line = line.clone();
@@ -111,18 +120,18 @@ pub(super) fn watches() {
     line.push(Job::Mark(done.clone()));
     done.wait_for(2);
     line.end();
-    [first, watcher].map(join);
+    [first, watcher].into_iter().for_each(join);
 }
 
 /// Something is queued while the end comes: it is done or dropped.
 pub(super) fn ends() {
-    let (line, done) = (Work::new(Line::new()), Done::new());
+    let (line, done) = (Work::<1>::new(Line::new()), Done::new());
     let served = serve(&line, line.admit());
     let other = {
         let (line, done) = (line.clone(), done.clone());
         thread::spawn(move || line.push(Job::Mark(done)))
     };
     line.end();
-    [served, other].map(join);
+    [served, other].into_iter().for_each(join);
     assert_eq!(Arc::strong_count(&done), 1, "something is queued");
 }

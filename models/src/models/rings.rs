@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, WORDS};
 
 /// One word, with the length that comes before it.
 fn frame(number: u8) -> [u8; 8] {
@@ -44,16 +44,53 @@ pub(super) fn sleeps() {
     receiver.join().expect("it ends");
 }
 
-/// More than a ring holds: the rest goes on its way when there is room.
-pub(super) fn fills() {
+/// One end has sent one frame more than a ring holds.
+fn filled() -> (Link, Link) {
     let (here, there) = Link::pair();
-    let receiver = thread::spawn(move || receive(&there, 6));
-    for number in 0..6 {
+    for number in 0..=WORDS as u8 {
         send(&here, number).expect("what there is no room for is queued");
     }
-    while here.queued() > 0 {
-        here.park().expect("the other end behaves");
+    (here, there)
+}
+
+/// Parks until what is queued is on its way.
+fn flush(link: &Link) {
+    while link.queued() > 0 {
+        link.park().expect("the other end behaves");
     }
+}
+
+/// What there is no room for goes on its way when there is.
+pub(super) fn fills() {
+    let (here, there) = filled();
+    let receiver = thread::spawn(move || receive(&there, WORDS as u8 + 1));
+    flush(&here);
+    receiver.join().expect("it ends");
+}
+
+/// It does although the receiver leaves the rest where it is.
+pub(super) fn has_room_for_one() {
+    let (here, there) = filled();
+    let receiver = thread::spawn(move || {
+        let mut receiving = there.receive();
+        assert_eq!(receiving.next(), Ok(Some(&frame(0)[4..])));
+    });
+    flush(&here);
+    receiver.join().expect("it ends");
+}
+
+/// It does although it is queued while the receiver makes room.
+pub(super) fn runs_full() {
+    let (here, there) = Link::pair();
+    for number in 0..WORDS as u8 {
+        send(&here, number).expect("there is room");
+    }
+    let receiver = thread::spawn(move || {
+        let mut receiving = there.receive();
+        assert_eq!(receiving.next(), Ok(Some(&frame(0)[4..])));
+    });
+    send(&here, WORDS as u8).expect("what there is no room for is queued");
+    flush(&here);
     receiver.join().expect("it ends");
 }
 

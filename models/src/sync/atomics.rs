@@ -1,20 +1,59 @@
 //! Atomics that order what is sequentially consistent.
 //!
 //! The checker takes such accesses for ones that only acquire and release, but understands fences.
-//! So each has a full fence before it, as compilers make it for processors that have nothing
-//! better (POWER): the weakest way that the language allows.
+//! Compilers for processors that have nothing better (POWER) put a full fence before each such
+//! access, or after each that writes. The language allows both, so what is right is right under
+//! both: each model runs with the [one and the other](Fences).
+//!
+//! The checker also lets a store come before a swap that was there first and read what was before
+//! both, which no processor does. So a store is a swap here, whose result nobody gets.
+
+use std::sync::atomic::AtomicBool as Hidden;
 
 use loom::sync::atomic::{self, Ordering, fence};
 
-fn in_order(order: Ordering) -> Ordering {
-    if order == Ordering::SeqCst {
+/// Where the fences are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fences {
+    Before,
+    After,
+}
+
+static ARE_BEFORE: Hidden = Hidden::new(true);
+
+impl Fences {
+    /// Puts them there from now on.
+    pub(crate) fn put(self) {
+        ARE_BEFORE.store(self == Self::Before, Ordering::Relaxed);
+    }
+
+    fn are_before() -> bool {
+        ARE_BEFORE.load(Ordering::Relaxed)
+    }
+}
+
+fn before(order: Ordering) {
+    if order == Ordering::SeqCst && Fences::are_before() {
         fence(order);
     }
-    order
+}
+
+fn after_writing(order: Ordering) {
+    if order == Ordering::SeqCst && !Fences::are_before() {
+        fence(order);
+    }
+}
+
+/// How that which only stores is ordered, fences aside.
+fn releasing(order: Ordering) -> Ordering {
+    match order {
+        Ordering::Relaxed => Ordering::Relaxed,
+        _ => Ordering::Release,
+    }
 }
 
 macro_rules! atomic {
-    ($name:ident of $value:ty { $($method:ident($($argument:ident),*) -> $result:ty;)* }) => {
+    ($name:ident of $value:ty { $($method:ident)* }) => {
         #[derive(Debug, Default)]
         pub(crate) struct $name(atomic::$name);
 
@@ -23,42 +62,19 @@ macro_rules! atomic {
                 Self(atomic::$name::new(value))
             }
 
-            $(#[track_caller]
-            pub(crate) fn $method(&self, $($argument: $value,)* order: Ordering) -> $result {
-                self.0.$method($($argument,)* in_order(order))
-            })*
-        }
-    };
-}
+            #[track_caller]
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                before(order);
+                self.0.load(order)
+            }
 
-atomic!(AtomicBool of bool {
-    load() -> bool;
-    store(value) -> ();
-    swap(value) -> bool;
-});
+            #[track_caller]
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                before(order);
+                self.0.swap(value, releasing(order));
+                after_writing(order);
+            }
 
-atomic!(AtomicU8 of u8 {
-    load() -> u8;
-    store(value) -> ();
-});
-
-atomic!(AtomicU64 of u64 {
-    load() -> u64;
-    store(value) -> ();
-    swap(value) -> u64;
-    fetch_add(value) -> u64;
-});
-
-atomic!(AtomicUsize of usize {
-    load() -> usize;
-    fetch_add(value) -> usize;
-    fetch_or(value) -> usize;
-    fetch_sub(value) -> usize;
-});
-
-macro_rules! exchanging {
-    ($name:ident of $value:ty) => {
-        impl $name {
             #[track_caller]
             pub(crate) fn compare_exchange(
                 &self,
@@ -67,20 +83,14 @@ macro_rules! exchanging {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                let success = in_order(success);
-                self.0.compare_exchange(current, new, success, failure)
+                before(success);
+                let exchanged = self.0.compare_exchange(current, new, success, failure);
+                if exchanged.is_ok() {
+                    after_writing(success);
+                }
+                exchanged
             }
-        }
-    };
-}
 
-exchanging!(AtomicU8 of u8);
-exchanging!(AtomicU64 of u64);
-exchanging!(AtomicUsize of usize);
-
-macro_rules! updating {
-    ($name:ident of $value:ty) => {
-        impl $name {
             #[track_caller]
             pub(crate) fn fetch_update(
                 &self,
@@ -97,9 +107,19 @@ macro_rules! updating {
                 }
                 Err(found)
             }
+
+            $(#[track_caller]
+            pub(crate) fn $method(&self, value: $value, order: Ordering) -> $value {
+                before(order);
+                let old = self.0.$method(value, order);
+                after_writing(order);
+                old
+            })*
         }
     };
 }
 
-updating!(AtomicU64 of u64);
-updating!(AtomicUsize of usize);
+atomic!(AtomicBool of bool { swap });
+atomic!(AtomicU8 of u8 { swap });
+atomic!(AtomicU64 of u64 { swap fetch_add fetch_sub });
+atomic!(AtomicUsize of usize { swap fetch_add fetch_or fetch_sub });

@@ -126,7 +126,8 @@ impl Condvar {
 
     #[track_caller]
     fn step<R>(&self, act: impl FnOnce(&mut VecDeque<Sleeper>) -> R) -> R {
-        self.steps.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+        self.steps
+            .fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
         act(&mut self.sleepers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

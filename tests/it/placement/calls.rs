@@ -36,7 +36,8 @@ fn calls() {
                     "capability": "companion.run",
                     "input": ["who", { "call": {
                         "capability": "conformer.echo", "input": "there and back" } }],
-                    "idempotency_key": "twice",
+                    // One that it has not called with before.
+                    "idempotency_key": format!("by {capability}"),
                     "routing_key": "lamp_2",
                 } },
                 { "remaining": "companion.run" },

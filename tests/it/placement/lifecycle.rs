@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use octa_kernel::{Kernel, PluginError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{CONFORMER, Stage, Topic};
 use crate::home::{data, next, until};
@@ -207,10 +207,8 @@ fn a_stop_with_work_under_way() {
         stage.hear(&mut given_up).await;
         // Who of two is faster decides what it says.
         let letter = next(&mut dead).await;
-        stage.note(&format!(
-            "a dead letter: {}, {}",
-            letter["payload"], letter["kind"]
-        ));
+        let said = Value::from(stage.running.said(&letter).await);
+        stage.note(&format!("a dead letter: {said}, {}", letter["kind"]));
         stage.standing();
         stage.unfinished(0).await;
     });

@@ -129,6 +129,7 @@ impl<'a> Topic<'a> {
                 "[plugins.{plugin}]\n{}\n\
                  restart = {{ policy = \"never\" }}\n\
                  [plugins.{plugin}.allow]\ncall = [\"{other}.**\"]\npublish = [\"{other}.**\"]\n\
+                 provide = [\"shared.**\"]\n\
                  storage = [\"{other}\"]\nstate = [\"{other}\"]\n{allow}\n\
                  [plugins.{plugin}.config]\n{config}\n",
                 place.toml(),
@@ -258,10 +259,21 @@ impl Stage {
 
     /// Begins to call a capability.
     pub(super) fn begin(&self, capability: &'static str, input: Value) -> Calling {
+        self.begin_as(capability, input, CallOptions::default())
+    }
+
+    /// Begins to call a capability in circumstances of one's own.
+    pub(super) fn begin_as(
+        &self,
+        capability: &'static str,
+        input: Value,
+        how: CallOptions,
+    ) -> Calling {
         let kernel = self.running.kernel.clone();
         tokio::spawn(async move {
-            let answer = kernel.call(capability, &input).await;
-            answer.map_err(|error| error.0)
+            let payload = Payload::json(&input)?;
+            let answer = kernel.call_with(capability, &payload, &how).await;
+            answer.map_err(|error| error.0)?.parse()
         })
     }
 
@@ -388,7 +400,7 @@ pub(super) fn long() -> String {
 }
 
 /// The conformer under another name; each is granted the other's namespace.
-pub(super) fn companion() -> Vec<u8> {
+pub(crate) fn companion() -> Vec<u8> {
     let aside = "another01";
     let changes = [
         (COMPANION, aside),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octa_kernel::{CallOptions, Payload, time::Clock as _};
+use octa_kernel::{CallOptions, time::Clock as _};
 use serde_json::json;
 
 use super::stage::Topic;
@@ -48,19 +48,11 @@ fn deadlines_of_the_caller() {
     Topic::of("callers-deadlines").check_between(async |stage| {
         let mut begun = stage.listen("conformer.begun").await;
         let mut given_up = stage.listen("conformer.given_up").await;
-        let kernel = stage.running.kernel.clone();
-        let call = tokio::spawn(async move {
-            let how = CallOptions {
-                deadline: Some(Duration::from_secs(5)),
-                ..CallOptions::default()
-            };
-            let nothing = Payload::empty();
-            let answer = kernel.call_with("conformer.wait", &nothing, &how);
-            answer
-                .await
-                .and_then(|answer| Ok(answer.parse()?))
-                .map_err(|error| error.0)
-        });
+        let how = CallOptions {
+            deadline: Some(Duration::from_secs(5)),
+            ..CallOptions::default()
+        };
+        let call = stage.begin_as("conformer.wait", json!(null), how.clone());
         stage.hear(&mut begun).await;
         stage.time_runs().await;
         stage.pass(Duration::from_secs(5));
@@ -68,10 +60,6 @@ fn deadlines_of_the_caller() {
         stage.hear(&mut given_up).await;
         // Within what is left to whom it is called for.
         let steps = json!([{ "remaining": "companion.run" }]);
-        let how = CallOptions {
-            deadline: Some(Duration::from_secs(5)),
-            ..CallOptions::default()
-        };
         for capability in [
             "conformer.run",
             "conformer.run_blocking",

@@ -265,6 +265,19 @@ the capability `panics-in-handler.now` is offered by one plugin
           generation 1, version 0.1.0 with content …, serves in the kernel's process"
             ),
         );
+        let stopped = running.kernel.stop_plugin("panics-in-handler").await;
+        stopped.expect("it stops");
+        let why = running.kernel.why("panics-in-handler.now");
+        let why = why.expect("it is known").to_string();
+        for told in [
+            "`panics-in-handler` gets no calls: it is not started",
+            "a caller may call 100 times in 1s",
+            "`neighbour.echo` answers when no provider takes a call",
+        ] {
+            assert!(why.contains(told), "also while nobody offers it: {why}");
+        }
+        let echoed = running.call("panics-in-handler.now", json!(6)).await;
+        assert_eq!(echoed, Ok(json!(6)));
         running.end().await;
     });
 }

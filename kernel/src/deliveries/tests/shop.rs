@@ -168,8 +168,15 @@ impl Shop {
     pub(super) async fn next_dead(&mut self) -> String {
         let letter = within(self.dead.recv()).await.expect("the bus is open");
         let letter: serde_json::Value = decode(&letter.payload).expect("JSON");
-        let word = |key: &str| letter[key].as_str().expect("a text").to_owned();
-        format!("{} {}", word("payload"), word("kind"))
+        let kind = letter["kind"].as_str().expect("a text");
+        format!("{} {kind}", self.said(&letter))
+    }
+
+    /// What the event said that a notice tells of.
+    pub(super) fn said(&self, notice: &serde_json::Value) -> String {
+        let number = notice["letter"].as_u64().expect("a number");
+        let letter = self.letters.get(number).expect("it is kept");
+        String::from_utf8_lossy(&letter.event.payload).into_owned()
     }
 
     /// How many are told as dropped, notice by notice.

@@ -19,7 +19,6 @@ use memory::{Entry, Memory, Name};
 /// The results of one capability.
 #[derive(Debug)]
 pub(crate) struct Results {
-    time: Duration,
     hasher: RandomState,
     /// Held while one result is looked up or put away.
     memory: Mutex<Memory>,
@@ -54,10 +53,15 @@ pub(crate) struct Ticket {
 impl Results {
     pub(crate) fn new(settings: Remember) -> Self {
         Self {
-            time: settings.time,
             hasher: RandomState::new(),
-            memory: Mutex::new(Memory::new(settings.results, settings.bytes)),
+            memory: Mutex::new(Memory::new(settings)),
         }
+    }
+
+    /// Goes on with other bounds: what is under way stays, and of the results the newest that
+    /// there is room for. How long they are kept is for those to come.
+    pub(crate) fn limit(&self, settings: Remember) {
+        self.memory.lock().limit(settings);
     }
 
     /// How many results are kept.
@@ -106,8 +110,7 @@ impl Ticket {
         let mut memory = self.results.memory.lock();
         memory.end(&name);
         if is_definite(outcome) {
-            let until = now.saturating_add(self.results.time);
-            memory.keep(name, self.input, outcome.clone(), until);
+            memory.keep(name, self.input, outcome.clone(), now);
         }
         drop(memory);
         self.outcome.send_replace(Some(outcome.clone()));
@@ -127,19 +130,21 @@ fn is_definite(outcome: &Outcome) -> bool {
     let Err(error) = &outcome.result else {
         return true;
     };
-    !matches!(
-        error.kind(),
-        ErrorKind::Unavailable
-            | ErrorKind::Overloaded
-            | ErrorKind::Interrupted
-            | ErrorKind::Deadline
-            | ErrorKind::Cancelled
-            | ErrorKind::PluginGone
-            | ErrorKind::Internal
-            | ErrorKind::Panicked
-            | ErrorKind::UnknownCapability
-            | ErrorKind::Cycle
-    )
+    // What no plugin said was refused before any was asked.
+    error.plugin().is_some()
+        && !matches!(
+            error.kind(),
+            ErrorKind::Unavailable
+                | ErrorKind::Overloaded
+                | ErrorKind::Interrupted
+                | ErrorKind::Deadline
+                | ErrorKind::Cancelled
+                | ErrorKind::PluginGone
+                | ErrorKind::Internal
+                | ErrorKind::Panicked
+                | ErrorKind::UnknownCapability
+                | ErrorKind::Cycle
+        )
 }
 
 #[cfg(test)]

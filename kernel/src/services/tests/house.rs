@@ -137,7 +137,7 @@ impl Tentacle for Generation {
 pub(super) struct Lamp {
     pub(super) instance: Instance,
     pub(super) number: u64,
-    manifest: Arc<Manifest>,
+    pub(super) manifest: Arc<Manifest>,
     /// Whether its process is dead, as far as the kernel can see.
     pub(super) is_dead: Arc<AtomicBool>,
     fate: Fate,

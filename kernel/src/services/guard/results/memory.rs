@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use octa_loader::Outcome;
+use octa_loader::{Outcome, policy::Remember};
 use tokio::sync::watch;
 
 /// Whose call it is, and its idempotency key.
@@ -26,8 +26,7 @@ pub(super) enum Entry {
 
 #[derive(Debug)]
 pub(super) struct Memory {
-    most_entries: usize,
-    most_bytes: u64,
+    bounds: Remember,
     /// With the hash of its input.
     entries: HashMap<Arc<Name>, (u64, Entry)>,
     /// The results among the entries, the oldest first.
@@ -58,14 +57,24 @@ impl Name {
 }
 
 impl Memory {
-    pub(super) fn new(most_entries: u32, most_bytes: u64) -> Self {
+    pub(super) fn new(bounds: Remember) -> Self {
         Self {
-            most_entries: most_entries as usize,
-            most_bytes,
+            bounds,
             entries: HashMap::new(),
             done: VecDeque::new(),
             done_bytes: 0,
             running_bytes: 0,
+        }
+    }
+
+    pub(super) fn limit(&mut self, bounds: Remember) {
+        self.bounds = bounds;
+        let is_over = |it: &Self| {
+            let bytes = it.running_bytes + it.done_bytes;
+            it.entries.len() > it.bounds.results as usize || bytes > it.bounds.bytes
+        };
+        while is_over(self) && !self.done.is_empty() {
+            self.forget_oldest();
         }
     }
 
@@ -102,7 +111,8 @@ impl Memory {
     }
 
     /// Takes in a result, unless it is too large to be kept at all.
-    pub(super) fn keep(&mut self, name: Arc<Name>, input: u64, outcome: Outcome, until: Duration) {
+    pub(super) fn keep(&mut self, name: Arc<Name>, input: u64, outcome: Outcome, now: Duration) {
+        let until = now.saturating_add(self.bounds.time);
         let bytes = name.bytes() + size(&outcome);
         if !self.make_room(bytes) {
             return;
@@ -124,13 +134,14 @@ impl Memory {
     /// it never will because of what is under way.
     fn make_room(&mut self, bytes: u64) -> bool {
         let running = self.entries.len() - self.done.len();
-        let Some(room) = (self.most_bytes - self.running_bytes).checked_sub(bytes) else {
+        let Some(room) = self.bounds.bytes.checked_sub(self.running_bytes + bytes) else {
             return false;
         };
-        if running >= self.most_entries {
+        let most = self.bounds.results as usize;
+        if running >= most {
             return false;
         }
-        while self.entries.len() >= self.most_entries || self.done_bytes > room {
+        while self.entries.len() >= most || self.done_bytes > room {
             self.forget_oldest();
         }
         true

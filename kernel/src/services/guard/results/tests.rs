@@ -200,7 +200,7 @@ proptest! {
                     model.finish(ticket, &outcome, size, true);
                 }
                 Step::Fail { ticket, kind } => {
-                    let error = Error::new(kind, "no");
+                    let error = Error::new(kind, "no").from_plugin("a");
                     let size = error.to_document().len();
                     let is_kept = matches!(kind, ErrorKind::NotFound | ErrorKind::Failed);
                     model.finish(ticket, &error.into(), size, is_kept);
@@ -217,7 +217,8 @@ proptest! {
 #[test]
 fn only_what_would_end_so_again_is_kept() {
     let kinds = (1..=64).map(ErrorKind::from_code);
-    let refusals = kinds.filter(|kind| is_definite(&Error::new(*kind, "no").into()));
+    let refusals =
+        kinds.filter(|kind| is_definite(&Error::new(*kind, "no").from_plugin("a").into()));
     let known = refusals.filter(|kind| !matches!(kind, ErrorKind::Other(_)));
     let labels: Vec<_> = known.map(ErrorKind::label).collect();
     assert_eq!(
@@ -225,6 +226,31 @@ fn only_what_would_end_so_again_is_kept() {
         "failed invalid-input not-found denied conflict too-large unsupported invalid-output"
     );
     assert!(is_definite(&Outcome::ok(0, Payload::empty())));
+    let no_plugins = Error::new(ErrorKind::InvalidInput, "no").into();
+    assert!(!is_definite(&no_plugins), "nobody was asked");
+}
+
+#[test]
+fn other_bounds_leave_the_newest() {
+    let results = results(9, 999);
+    let finish = |key: &str| match results.look("a", key, b"", Duration::ZERO) {
+        Look::Fresh(ticket) => ticket.finish(&Outcome::ok(0, Payload::empty()), Duration::ZERO),
+        other => panic!("{other:?}"),
+    };
+    ["k1", "k2", "k3"].into_iter().for_each(finish);
+    let running = results.look("a", "k4", b"", Duration::ZERO);
+    results.limit(Remember {
+        results: 2,
+        bytes: 999,
+        time: Duration::from_secs(TIME),
+    });
+    assert_eq!(results.memory.lock().held().0, 2);
+    for (key, is_known) in [("k3", true), ("k4", true), ("k1", false)] {
+        let look = results.look("a", key, b"", Duration::ZERO);
+        let is_fresh = matches!(look, Look::Fresh(_) | Look::Full);
+        assert_eq!(!is_fresh, is_known, "{key}");
+    }
+    drop(running);
 }
 
 #[test]
