@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use octa_bench_floor::Opened;
 use octa_kernel::{Config, Kernel, storage::Memory};
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use crate::{
     host::expect_started,
     report::{Figures, Goal, Report, Subject},
     table::Unit,
+    template::Template,
 };
 
 const PLUGINS: usize = 100;
@@ -96,10 +97,13 @@ impl Crowd {
 
     /// Puts plugins with these numbers into the directory.
     fn join(&self, plugin: &Path, numbers: impl Iterator<Item = usize>) -> Result<()> {
-        let file = fs::read(plugin)?;
+        // With the name, those of its capabilities.
+        let named = |name: &str| format!("\"name\":\"{name}");
+        let mut template = Template::of(fs::read(plugin)?, &named(NAME))?;
         for number in numbers {
             let path = self.plugins().join(format!("lib{number}.so"));
-            fs::write(path, named(&file, number)?)?;
+            let name = format!("m{number:0width$}", width = NAME.len() - 1);
+            fs::write(path, template.with(&named(&name))?)?;
         }
         Ok(())
     }
@@ -170,20 +174,4 @@ impl Crowd {
         drop(opened.map_err(Error::from_boxed)?);
         Ok(took)
     }
-}
-
-/// The file of a plugin whose name has this number: what a compiler would have made of another
-/// name that is as long.
-fn named(file: &[u8], number: usize) -> Result<Vec<u8>> {
-    let called = format!("\"name\":\"{NAME}");
-    let name = format!("m{number:0width$}", width = NAME.len() - 1);
-    let mut file = file.to_vec();
-    let places = file.windows(called.len()).enumerate();
-    let places = places.filter(|(_, bytes)| *bytes == called.as_bytes());
-    let ends: Vec<_> = places.map(|(at, _)| at + called.len()).collect();
-    ends.first().context("the plugin does not tell its name")?;
-    for end in ends {
-        file[end - name.len()..end].copy_from_slice(name.as_bytes());
-    }
-    Ok(file)
 }

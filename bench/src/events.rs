@@ -1,4 +1,4 @@
-//! Events: handing one to eight subscribers, and until eight handlers have finished.
+//! Events: handing one to its subscribers, and until eight handlers have finished.
 
 use std::{
     hint::black_box,
@@ -7,29 +7,48 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use anyhow::{Result, ensure};
-use octa_kernel::{Kernel, Payload, bus::Subscription};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use octa_kernel::{Kernel, Payload};
+use tokio::sync::mpsc::{self, Sender};
 
 use crate::{
+    fanout::{BYTES, Channels, ROOM, Subscribers},
     host::Host,
     measure::{ready, timed},
     report::{Goal, Report, Subject},
 };
 
-const SUBSCRIBERS: usize = 8;
-/// How many events a subscriber has room for, with the kernel and with the floor.
-const ROOM: usize = 1024;
-const BYTES: [u8; 64] = [b'x'; 64];
+/// How many handlers the plugin has for an event.
+const HANDLERS: usize = 8;
 
-const PUBLISH: Subject = Subject {
-    what: "publish to 8 subscribers, nothing lost",
-    floor: "8 sends of an `Arc<[u8]>` on bounded tokio channels",
-    goal: Goal::AtMost(1.0),
-};
+const PUBLISH: [(usize, Subject); 3] = [
+    (
+        1,
+        Subject {
+            what: "publish to 1 subscriber, nothing lost",
+            floor: "1 send of an `Arc<[u8]>` on a bounded tokio channel",
+            goal: Goal::Told,
+        },
+    ),
+    (
+        8,
+        Subject {
+            what: "publish to 8 subscribers, nothing lost",
+            floor: "8 sends of an `Arc<[u8]>` on bounded tokio channels",
+            goal: Goal::AtMost(1.0),
+        },
+    ),
+    (
+        100,
+        Subject {
+            what: "publish to 100 subscribers, nothing lost",
+            floor: "100 sends of an `Arc<[u8]>` on bounded tokio channels",
+            goal: Goal::Told,
+        },
+    ),
+];
 const HANDLE: Subject = Subject {
     what: "publish until all 8 handlers finished, one event at a time",
     floor: "the same with 8 tokio tasks",
@@ -64,58 +83,18 @@ pub(crate) fn measure(host: &Host, report: &mut Report) -> Result<()> {
 }
 
 fn publish(kernel: &Kernel, report: &mut Report) -> Result<()> {
-    let mut subscriptions = Vec::new();
-    for _ in 0..SUBSCRIBERS {
-        subscriptions.push(ready(kernel.subscribe("room.*"))?);
+    for (count, subject) in PUBLISH {
+        let mut subscribers = Subscribers::new(kernel, count)?;
+        let mut channels = Channels::new(count);
+        report.row(
+            subject,
+            report.pace().in_fewer_turns(2),
+            &mut |count| channels.send(count),
+            &mut |count| subscribers.publish(count),
+        );
+        ensure!(subscribers.dropped() == 0, "events were lost");
     }
-    let mut channels: Vec<_> = (0..SUBSCRIBERS).map(|_| mpsc::channel(ROOM)).collect();
-    report.row(
-        PUBLISH,
-        report.pace(),
-        &mut |count| in_batches(count, |count| sends(&mut channels, count)),
-        &mut |count| in_batches(count, |count| publishes(kernel, &mut subscriptions, count)),
-    );
-    let dropped = subscriptions.iter().map(|it| it.counters().dropped);
-    ensure!(dropped.sum::<u64>() == 0, "events were lost");
     Ok(())
-}
-
-/// So many at a time as there is room for; only what `batch` measures counts.
-fn in_batches(mut count: u64, mut batch: impl FnMut(u64) -> Duration) -> Duration {
-    let mut took = Duration::ZERO;
-    while count > 0 {
-        let now = count.min(ROOM as u64);
-        took += batch(now);
-        count -= now;
-    }
-    took
-}
-
-type Channel = (Sender<Arc<[u8]>>, Receiver<Arc<[u8]>>);
-
-fn sends(channels: &mut [Channel], count: u64) -> Duration {
-    let bytes: Arc<[u8]> = BYTES.into();
-    let took = timed(count, || {
-        for (sender, _) in &mut *channels {
-            ready(sender.send(black_box(&bytes).clone())).expect("the receiver is there");
-        }
-    });
-    for (_, receiver) in channels {
-        while receiver.try_recv().is_ok() {}
-    }
-    took
-}
-
-fn publishes(kernel: &Kernel, subscriptions: &mut [Subscription], count: u64) -> Duration {
-    let bytes = Payload::copy_from_slice(&BYTES);
-    let took = timed(count, || {
-        let matched = ready(kernel.publish("room.bench", black_box(&bytes)));
-        assert_eq!(matched.expect("a good topic"), SUBSCRIBERS);
-    });
-    for subscription in subscriptions {
-        while subscription.try_recv().is_some() {}
-    }
-    took
 }
 
 /// Eight tasks that count what they receive.
@@ -140,14 +119,14 @@ impl Tasks {
             sender
         };
         Self {
-            senders: (0..SUBSCRIBERS).map(|_| task()).collect(),
+            senders: (0..HANDLERS).map(|_| task()).collect(),
             handled: handled.clone(),
             bytes: BYTES.into(),
         }
     }
 
     fn handle(&self, events: u64) {
-        let end = self.handled.load(Ordering::Acquire) + events * SUBSCRIBERS as u64;
+        let end = self.handled.load(Ordering::Acquire) + events * HANDLERS as u64;
         for _ in 0..events {
             for sender in &self.senders {
                 ready(sender.send(self.bytes.clone())).expect("the task is there");
@@ -181,10 +160,10 @@ impl Handlers {
     }
 
     fn handle(&self, events: u64) {
-        let end = self.handled() + events * SUBSCRIBERS as u64;
+        let end = self.handled() + events * HANDLERS as u64;
         for _ in 0..events {
             let matched = ready(self.kernel.publish("bench.event", &self.bytes));
-            assert_eq!(matched.expect("a good topic"), SUBSCRIBERS);
+            assert_eq!(matched.expect("a good topic"), HANDLERS);
         }
         while self.handled() < end {
             thread::yield_now();

@@ -1,5 +1,5 @@
-//! Measures the kernel, each thing beside the floor of what it does, in one process and in
-//! turns. Built and run by `cargo xtask bench`; what is meant to be reached stands in each row.
+//! Measures the kernel, each thing beside the floor of what it does, in one process and in turns;
+//! and draws how that grows. Built and run by `cargo xtask bench`; what is meant to be reached stands in each row.
 
 #![forbid(unsafe_code)]
 
@@ -7,9 +7,14 @@ mod apart;
 mod calls;
 mod crowd;
 mod events;
+mod fanout;
+mod features;
 mod files;
 mod recovery;
 mod reload;
+mod subscriptions;
+
+mod growth;
 
 mod peers;
 mod rivals;
@@ -20,6 +25,7 @@ mod measure;
 mod processors;
 mod report;
 mod table;
+mod template;
 
 use std::{
     io::{Write as _, stdout},
@@ -33,6 +39,7 @@ use octa_bench_floor::Floor;
 use octa_kernel::config::Placement;
 use octa_loader::{FileRules, inspect};
 
+use growth::Growths;
 use host::Host;
 use measure::Pace;
 use peers::Peer;
@@ -57,6 +64,8 @@ enum Beside {
     Floors(Floors),
     /// Beside what others make for the same purpose.
     Peers(Peers),
+    /// Beside itself with more or less of something: drawn as plots.
+    Growth(Growths),
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +117,7 @@ fn run() -> Result<()> {
             writeln!(out)?;
             rival(&peers, pace)?.print(out, options.markdown)?;
         }
+        Beside::Growth(growths) => growth::draw(&growths, pace, out)?,
     }
     Ok(())
 }
@@ -132,6 +142,7 @@ fn measure(options: Floors, pace: Pace) -> Result<Report> {
         .with_context(|| format!("cannot open `{}`", options.floor.display()))?;
     let host = Host::start(&options.plugin, Placement::InProcess)?;
     calls::measure(&host, &floor, &mut report)?;
+    features::measure(&host, &options.plugin, &mut report)?;
     events::measure(&host, &mut report)?;
     host.stop();
     let host = Host::start(&options.plugin, Placement::Process)?;
@@ -141,5 +152,7 @@ fn measure(options: Floors, pace: Pace) -> Result<Report> {
     crowd::measure(&options.marker, &mut report)?;
     files::measure(&options.plugin, &mut report)?;
     reload::measure(&options.marker, &mut report)?;
+    // Last: what it frees stays with the process, whose memory was looked at before.
+    subscriptions::measure(&options.plugin, &mut report)?;
     Ok(report)
 }

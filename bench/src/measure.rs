@@ -53,6 +53,21 @@ impl Pace {
         }
     }
 
+    /// Fewer turns by this factor: for one of many rows of a kind.
+    pub(crate) fn in_fewer_turns(self, times: usize) -> Self {
+        Self {
+            rounds: (self.rounds / times).max(5),
+            ..self
+        }
+    }
+
+    /// Lets one have all the turns; the median of what it took, in nanoseconds for one time.
+    pub(crate) fn alone(self, contender: Contender<'_>) -> f64 {
+        let count = self.calibrate(contender);
+        let took = (0..self.rounds).map(|_| one(contender, count));
+        quartiles(took.collect())[1]
+    }
+
     /// Lets both have their turns.
     pub(crate) fn side_by_side(self, floor: Contender<'_>, ours: Contender<'_>) -> Pair {
         let (floor_count, ours_count) = (self.calibrate(floor), self.calibrate(ours));

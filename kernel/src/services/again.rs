@@ -14,7 +14,7 @@ use tokio::sync::futures::OwnedNotified;
 
 use super::{
     Intake, Provider, Route, Services,
-    call::{Begun, Setup},
+    call::{Begun, Entry, Setup},
     intake::Moment,
     pending::Waited,
     route::Providers,
@@ -69,7 +69,7 @@ impl Services {
             }
             let limit = self.deadline(call.envelope, paused.deadline);
             let work = Waited::Provider(seen.signals, call.keep(self, limit));
-            return self.wait(call, None, None, limit, work, cx);
+            return self.wait(call, None, Entry::PLAIN, limit, work, cx);
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) enum After {
 }
 
 impl Entry {
-    const PLAIN: Self = Self {
+    pub(super) const PLAIN: Self = Self {
         seat: None,
         after: After::End,
     };
@@ -173,8 +173,8 @@ impl Services {
             Started::Pending(work) => {
                 let is_kept = entry.after != After::End || call.is_repeatable_by(provider);
                 let kept = is_kept.then(|| call.keep(self, limit));
-                let work = Waited::Inline(work, kept, entry.after);
-                Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
+                let work = Waited::Inline(work, kept);
+                Some(self.wait(call, Some(provider), entry, limit, work, cx))
             }
             Started::TurnedAway(_) => None,
         }
@@ -239,8 +239,8 @@ impl Services {
                 Some(Error::new(ErrorKind::Internal, message).into())
             })
         });
-        let work = Waited::Elsewhere(told, kept, entry.after);
-        Some(self.wait(call, Some(provider), entry.seat, limit, work, cx))
+        let work = Waited::Elsewhere(told, kept);
+        Some(self.wait(call, Some(provider), entry, limit, work, cx))
     }
 
     /// Where a call goes whose provider was dead, which is as if that let nothing in, or died over

@@ -138,7 +138,7 @@ impl Services {
         let limit = self.deadline(call.envelope, provider.deadline);
         let kept = call.keep(self, limit);
         let work = Waited::Place(queued, Box::new((provider.clone(), kept)));
-        self.wait(call, None, None, limit, work, cx)
+        self.wait(call, None, Entry::PLAIN, limit, work, cx)
     }
 
     /// Enters a provider whose place was waited for, or goes on without one.
@@ -283,7 +283,7 @@ impl Services {
         };
         let kept = KeptCall::new(self, &again, left);
         let work = Waited::Pause(self.0.clock.sleep(wait), kept);
-        Some(self.wait(&again, None, None, left, work, cx))
+        Some(self.wait(&again, None, Entry::PLAIN, left, work, cx))
     }
 
     fn fall_back(

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     Services,
-    call::{Begun, Setup},
+    call::{Begun, Entry, Setup},
     counts::Counted,
     guard::{Look, Ticket},
     kept::KeptCall,
@@ -78,7 +78,7 @@ impl Services {
                 None => repeat(kept).await,
             }
         });
-        self.wait(call, None, None, limit, Waited::Others(work), cx)
+        self.wait(call, None, Entry::PLAIN, limit, Waited::Others(work), cx)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::fate::Fate;
 use super::{
     Probation, Provider, Route, Services,
     again::Signals,
-    call::{After, Begun, Setup, note},
+    call::{After, Begun, Entry, Setup, note},
     kept::KeptCall,
     room::Place,
     seat::Seat,
@@ -31,9 +31,11 @@ pub(crate) struct PendingCall {
     limit: Duration,
     /// It was given less time than its provider should have: it is not to blame for being late.
     is_hasty: bool,
+    /// What becomes of it when its provider has answered.
+    after: After,
     route: Arc<Route>,
-    /// That of a provider that may die over it, where it can be repeated then.
-    fate: Option<Fate>,
+    /// That of its provider, where it can be repeated if that dies over it.
+    fate: Fate,
     /// Its seat at a provider where it has one; apart, since few calls have.
     seat: Option<Box<Seat>>,
 }
@@ -41,9 +43,9 @@ pub(crate) struct PendingCall {
 /// What a call waits for.
 pub(super) enum Waited {
     /// Work of a plugin, polled by who calls.
-    Inline(Work, Option<Arc<KeptCall>>, After),
+    Inline(Work, Option<Arc<KeptCall>>),
     /// A thread to spare that works on it; `None` if the provider turned that away.
-    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>, After),
+    Elsewhere(BoxFuture<Option<Outcome>>, Arc<KeptCall>),
     /// Another provider, or the same one again.
     Provider(Signals, Arc<KeptCall>),
     /// A place at a provider; `None` if that took too long.
@@ -73,7 +75,7 @@ impl Services {
         &self,
         call: &Setup<'_>,
         provider: Option<&Provider>,
-        seat: Option<Seat>,
+        entry: Entry,
         limit: Duration,
         work: Waited,
         cx: &mut Context<'_>,
@@ -87,8 +89,9 @@ impl Services {
             route: call.route.clone(),
             fate: provider
                 .filter(|provider| call.is_repeatable_by(provider))
-                .map(|provider| provider.fate.clone()),
-            seat: seat.map(Box::new),
+                .map_or_else(Fate::shared, |provider| provider.fate.clone()),
+            after: entry.after,
+            seat: entry.seat.map(Box::new),
         };
         let polled = match pending.work {
             // It was polled when it began.
@@ -120,19 +123,12 @@ impl Waited {
     /// The call as it was begun, where it may have to begin again.
     fn kept(&self) -> Option<Arc<KeptCall>> {
         match self {
-            Self::Inline(_, call, _) => call.clone(),
-            Self::Elsewhere(_, call, _) | Self::Provider(_, call) | Self::Pause(_, call) => {
+            Self::Inline(_, call) => call.clone(),
+            Self::Elsewhere(_, call) | Self::Provider(_, call) | Self::Pause(_, call) => {
                 Some(call.clone())
             }
             Self::Place(_, at) => Some(at.1.clone()),
             Self::Others(_) => None,
-        }
-    }
-
-    fn after(&self) -> After {
-        match self {
-            Self::Inline(_, _, after) | Self::Elsewhere(_, _, after) => *after,
-            _ => After::End,
         }
     }
 }
@@ -160,7 +156,7 @@ impl PendingCall {
             return self.go_on(Some(begun), cx);
         }
         note(self.route.name(), self.probation.as_deref(), &outcome);
-        let after = self.work.after();
+        let after = self.after;
         match self.work.kept() {
             Some(call) if after != After::End => {
                 let conclude = |it: &Setup<'_>| call.services().conclude(it, after, outcome, cx);
@@ -182,7 +178,8 @@ impl PendingCall {
 
     /// Begins it elsewhere if its provider has died over it and there is time left.
     fn begin_once_more(&mut self, outcome: &Outcome, cx: &mut Context<'_>) -> Option<Begun> {
-        let (fate, error) = (self.fate.take()?, outcome.result.as_ref().err()?);
+        let fate = std::mem::replace(&mut self.fate, Fate::shared());
+        let error = outcome.result.as_ref().err()?;
         let kept = self.work.kept().filter(|_| fate.has_ended(error))?;
         kept.begin_once_more(error, cx)
     }
@@ -200,6 +197,7 @@ impl PendingCall {
                 self.fate = next.fate;
                 self.seat = next.seat;
                 self.is_hasty = next.is_hasty;
+                self.after = next.after;
                 if !Arc::ptr_eq(&self.route, &next.route) {
                     self.route = next.route;
                     self.timer = next.timer;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Services,
-    call::{Begun, Setup},
+    call::{Begun, Entry, Setup},
     chain::Chain,
     kept::KeptCall,
     keyed::finish,
@@ -70,7 +70,7 @@ impl Services {
     ) -> Begun {
         let limit = self.deadline(call.envelope, None);
         let work = Box::pin(run_or_go_on(call.keep(self, limit), steps));
-        self.wait(call, None, None, limit, Waited::Others(work), cx)
+        self.wait(call, None, Entry::PLAIN, limit, Waited::Others(work), cx)
     }
 
     /// Begins one step of a pipeline.
