@@ -8,7 +8,7 @@ use crate::workspace::{Workspace, succeed};
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Looks at more interleavings, of most models at every one; takes an hour or so.
+    /// Looks at more interleavings, of most models at every one, however long it takes.
     #[arg(long)]
     long: bool,
     /// Runs only models whose names contain one of these.

@@ -64,11 +64,6 @@ impl Entry {
         seat: None,
         after: After::End,
     };
-
-    #[inline(always)]
-    fn is_plain(&self) -> bool {
-        self.seat.is_none() && matches!(self.after, After::End)
-    }
 }
 
 impl Services {
@@ -128,7 +123,7 @@ impl Services {
     pub(super) fn choose(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
         let providers = call.route.providers();
         let begun = match providers.plain() {
-            Some(only) => self.enter(call, only, Entry::PLAIN, cx),
+            Some(only) => self.enter_plain(call, only, cx),
             None => self.begin_guarded(call, &providers, cx),
         };
         drop(providers);
@@ -144,13 +139,45 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
         match providers.plain() {
-            Some(only) => self.enter(call, only, Entry::PLAIN, cx),
+            Some(only) => self.enter_plain(call, only, cx),
             None => self.offer(call, providers, cx),
         }
     }
 
-    /// Enters a provider; `None` if it let nothing in.
+    /// Enters a provider where that is all there is to it; `None` if it let nothing in.
     #[inline(always)]
+    fn enter_plain(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        if provider.blocking {
+            return self.enter(call, provider, Entry::PLAIN, cx);
+        }
+        let limit = self.deadline(call.envelope, provider.deadline);
+        match provider.start(call, limit, cx) {
+            Started::Ready(outcome) if outcome.result.is_ok() && provider.probation.is_none() => {
+                Some(Begun::Ready(outcome))
+            }
+            other => self.go_on_plainly(call, provider, limit, other, cx),
+        }
+    }
+
+    /// Apart, so that the way of an answer that is ready makes no room for what it does not need.
+    #[inline(never)]
+    fn go_on_plainly(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        limit: Duration,
+        started: Started,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        self.go_on_with(call, provider, Entry::PLAIN, limit, started, cx)
+    }
+
+    /// Enters a provider; `None` if it let nothing in.
     pub(super) fn enter(
         &self,
         call: &Setup<'_>,
@@ -162,14 +189,21 @@ impl Services {
         if provider.blocking {
             return self.enter_elsewhere(call, provider, entry, limit, cx);
         }
-        match provider.start(call, limit, cx) {
-            Started::Ready(outcome) => {
-                let is_over = entry.is_plain() && provider.probation.is_none();
-                if outcome.result.is_err() || !is_over {
-                    return self.ended(call, provider, entry, outcome, cx);
-                }
-                Some(Begun::Ready(outcome))
-            }
+        let started = provider.start(call, limit, cx);
+        self.go_on_with(call, provider, entry, limit, started, cx)
+    }
+
+    fn go_on_with(
+        &self,
+        call: &Setup<'_>,
+        provider: &Provider,
+        entry: Entry,
+        limit: Duration,
+        started: Started,
+        cx: &mut Context<'_>,
+    ) -> Option<Begun> {
+        match started {
+            Started::Ready(outcome) => self.ended(call, provider, entry, outcome, cx),
             Started::Pending(work) => {
                 let is_kept = entry.after != After::End || call.is_repeatable_by(provider);
                 let kept = is_kept.then(|| call.keep(self, limit));
@@ -181,8 +215,6 @@ impl Services {
     }
 
     /// What follows from the answer of a provider: `None` if it was as if that let nothing in.
-    #[cold]
-    #[inline(never)]
     fn ended(
         &self,
         call: &Setup<'_>,

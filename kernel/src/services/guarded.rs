@@ -391,11 +391,13 @@ fn full(route: &Route, provider: &Provider) -> Error {
     let guard = provider.guard.as_ref();
     let limit = guard.and_then(|it| it.room()).map_or(0, |it| it.limit());
     let (queue, wait) = guard.map_or((0, Duration::ZERO), |it| it.queue_of());
+    let calls = if limit == 1 { "call" } else { "calls" };
+    let handles =
+        format!("plugin `{plugin}` handles {limit} {calls} of `{name}`, as many as it may");
     let message = match queue {
-        0 => format!("plugin `{plugin}` handles {limit} calls of `{name}`, as many as it may"),
+        0 => handles,
         _ => format!(
-            "plugin `{plugin}` handles {limit} calls of `{name}`, as many as it may, and none of \
-             its places got free: {queue} may wait, for {wait:?} each"
+            "{handles}, and none of its places got free: {queue} may wait, for {wait:?} each"
         ),
     };
     Error::new(ErrorKind::Overloaded, message)

@@ -66,10 +66,9 @@ impl<'a> Order<'a> {
         let count = self.providers.len();
         let in_turn = (0..count).map(|index| (index + self.first) % count);
         // The first of equals is kept by `min_by`; without any health the load has no bounds.
-        in_turn.min_by(|a, b| {
-            let load = |index: usize| self.providers[index].load();
-            load(*a).total_cmp(&load(*b))
-        })
+        let loads = in_turn.map(|index| (index, self.providers[index].load()));
+        let least = loads.min_by(|(_, a), (_, b)| a.total_cmp(b));
+        least.map(|(index, _)| index)
     }
 
     /// Each key has an order of its own over the providers: when one comes or goes, only the keys

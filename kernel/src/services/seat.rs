@@ -94,8 +94,10 @@ impl Guard {
         };
         let breaker = settings.map(|settings| {
             let same = itself.and_then(|it| it.breaker.clone());
-            same.filter(|it| it.0 == settings)
-                .unwrap_or_else(|| Judged(settings, Arc::new(Breaker::new(settings))))
+            same.filter(|it| it.0 == settings).unwrap_or_else(|| {
+                let breaker = Breaker::new(settings, clock.monotonic());
+                Judged(settings, Arc::new(breaker))
+            })
         });
         let room = policy.concurrency.map(|limit| {
             let same = before.any().and_then(|it| it.room.clone());

@@ -94,11 +94,12 @@ enum Phase {
 }
 
 impl Breaker {
-    pub(crate) fn new(settings: policy::Breaker) -> Self {
+    /// One that is closed, from now on.
+    pub(crate) fn new(settings: policy::Breaker, now: Duration) -> Self {
         let state = State {
             phase: Phase::Closed,
             period: 0,
-            since: Duration::ZERO,
+            since: now,
             window: Window::new(settings.window),
             opened_over: Ended::default(),
             last_error: String::new(),

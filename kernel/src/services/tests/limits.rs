@@ -24,7 +24,7 @@ fn a_place_is_waited_for_and_no_longer_than_is_said() {
     let refused = crew.ask("work.once").expect_err("one waits already");
     assert_eq!(
         refused,
-        "overloaded: plugin `a` handles 1 calls of `work.once`, as many as it may, and none of \
+        "overloaded: plugin `a` handles 1 call of `work.once`, as many as it may, and none of \
          its places got free: 1 may wait, for 2s each"
     );
     assert_eq!(crew.begun(&hand), 1);

@@ -176,7 +176,7 @@ fn settle(breaker: &Breaker, pass: Pass, ended: Ended, now: Duration) {
 proptest! {
     #[test]
     fn does_as_the_model_does(settings in settings(), steps in steps(), begin in 0..5_000_u32) {
-        let breaker = Breaker::new(settings);
+        let breaker = Breaker::new(settings, Duration::ZERO);
         let mut model = Model {
             settings,
             era: 0,
@@ -212,7 +212,7 @@ proptest! {
 }
 
 fn breaker(settings: policy::Breaker) -> impl Fn(Ended, u32) -> Option<()> {
-    let breaker = Breaker::new(settings);
+    let breaker = Breaker::new(settings, Duration::ZERO);
     move |ended, at| {
         let pass = breaker.admit(MS * at)?;
         settle(&breaker, pass, ended, MS * at);
@@ -249,7 +249,7 @@ fn tells_how_the_last_one_failed() {
         slow: Some(MS * 200),
         ..Default::default()
     };
-    let breaker = Breaker::new(settings);
+    let breaker = Breaker::new(settings, Duration::ZERO);
     let last_error = |verdict, took| {
         let pass = breaker.admit(MS).expect("it is closed");
         breaker.settle(pass, verdict, took, MS);
@@ -271,7 +271,7 @@ fn tells_how_the_last_one_failed() {
 
 #[test]
 fn is_shown_as_it_goes_on() {
-    let breaker = Breaker::new(Default::default());
+    let breaker = Breaker::new(Default::default(), Duration::ZERO);
     for _ in 0..10 {
         let pass = breaker.admit(MS * 1_000).expect("it is closed");
         breaker.settle(pass, Verdict::Bad("broken"), MS, MS * 2_000);
