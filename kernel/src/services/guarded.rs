@@ -352,10 +352,10 @@ fn too_soon(route: &Route, rules: &Rules, caller: &str, wait: Duration) -> Error
         ),
         _ => format!("`{caller}` calls `{name}` too often"),
     };
-    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     Error::new(ErrorKind::Overloaded, message)
-        .with_hint(format!("call again in {wait:?}"))
-        .with_details(serde_json::json!({ "retry_after_ms": millis.saturating_add(1) }))
+        .with_hint(format!("call again in {:?}", Duration::from_millis(millis)))
+        .with_details(serde_json::json!({ "retry_after_ms": millis }))
 }
 
 fn no_key(route: &Route) -> Error {
