@@ -68,7 +68,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 fn leave_out(reason: &Error) -> Result<()> {
     let reason = tools::tell(reason);
     println!(
-        "not run: instruction counts: {reason} (install Valgrind, and `gungraun-runner` from crates.io)"
+        "not run: instruction counts: {reason} (install Valgrind, and the program `gungraun-runner`)"
     );
     ensure!(
         variable("CI").as_deref() != Some("true"),
