@@ -8,7 +8,7 @@ use octa_loader::{
     Envelope, Outcome,
     policy::{Retry, Routing, Switch},
 };
-use octa_plugin_api::{Error, ErrorKind};
+use octa_plugin_api::Error;
 
 use super::{
     Provider, Route, Services,
@@ -16,8 +16,10 @@ use super::{
     chain::{Chain, LONGEST},
     counts::Counted,
     kept::KeptCall,
+    kinds::{is_no_answer, may_pass},
     order::Order,
     pending::Waited,
+    refusals::{cut_off, full, no_key, too_soon},
     room::Place,
     route::Providers,
     rules::Rules,
@@ -312,95 +314,6 @@ impl Services {
         };
         Some(self.begin_as(&other, cx))
     }
-}
-
-/// Whether the same call may well succeed a little later.
-fn may_pass(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Failed
-            | ErrorKind::Panicked
-            | ErrorKind::Interrupted
-            | ErrorKind::Unavailable
-            | ErrorKind::PluginGone
-            | ErrorKind::InvalidOutput
-            | ErrorKind::Internal
-    )
-}
-
-/// Whether an error says that nobody could answer, and is not an answer itself.
-fn is_no_answer(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Panicked
-            | ErrorKind::Interrupted
-            | ErrorKind::Unavailable
-            | ErrorKind::Overloaded
-            | ErrorKind::UnknownCapability
-            | ErrorKind::PluginGone
-            | ErrorKind::InvalidOutput
-            | ErrorKind::Internal
-    )
-}
-
-fn too_soon(route: &Route, rules: &Rules, caller: &str, wait: Duration) -> Error {
-    let name = route.name();
-    let message = match &rules.policy().rate {
-        Some(Switch::On(rate)) => format!(
-            "`{caller}` calls `{name}` more often than {} times in {:?}",
-            rate.calls, rate.per
-        ),
-        _ => format!("`{caller}` calls `{name}` too often"),
-    };
-    let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-    Error::new(ErrorKind::Overloaded, message)
-        .with_hint(format!("call again in {:?}", Duration::from_millis(millis)))
-        .with_details(serde_json::json!({ "retry_after_ms": millis }))
-}
-
-fn no_key(route: &Route) -> Error {
-    let message = format!(
-        "`{}` is routed by key, and the call brings none",
-        route.name()
-    );
-    Error::new(ErrorKind::InvalidInput, message).with_hint(
-        "give the call a routing key: `ctx.with_routing_key(…)`, `octa call --routing-key …`",
-    )
-}
-
-fn cut_off(route: &Route, providers: &Providers) -> Error {
-    let name = route.name();
-    let breakers = providers
-        .iter()
-        .filter_map(|it| it.guard.as_ref()?.breaker());
-    let next = breakers.filter_map(|it| it.next_try_ms).min();
-    let message = match providers.len() {
-        1 => format!("the provider of `{name}` is cut off because its calls fail"),
-        count => format!("all {count} providers of `{name}` are cut off because their calls fail"),
-    };
-    let hint = format!("`octa why {name}` shows why");
-    let error = Error::new(ErrorKind::Unavailable, message);
-    error.with_hint(match next {
-        Some(next) => format!("{hint}; it is tried again in {next} ms"),
-        None => hint,
-    })
-}
-
-fn full(route: &Route, provider: &Provider) -> Error {
-    let (name, plugin) = (route.name(), provider.instance.name());
-    let guard = provider.guard.as_ref();
-    let limit = guard.and_then(|it| it.room()).map_or(0, |it| it.limit());
-    let (queue, wait) = guard.map_or((0, Duration::ZERO), |it| it.queue_of());
-    let calls = if limit == 1 { "call" } else { "calls" };
-    let handles =
-        format!("plugin `{plugin}` handles {limit} {calls} of `{name}`, as many as it may");
-    let message = match queue {
-        0 => handles,
-        _ => format!(
-            "{handles}, and none of its places got free: {queue} may wait, for {wait:?} each"
-        ),
-    };
-    Error::new(ErrorKind::Overloaded, message)
 }
 
 impl Setup<'_> {

@@ -18,6 +18,7 @@ use octa_plugin_api::{Error, ErrorKind, Payload};
 use super::{
     checks::Checks,
     guard::{Breaker, BreakerStatus, Measured, Meter, Pass, Verdict},
+    kinds::is_fault,
     room::{Place, Room},
     route::Provider,
 };
@@ -277,21 +278,4 @@ impl Drop for Seat {
         }
         self.guard.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Whether an error says that the provider does badly, and not that it was asked for what it has
-/// reason to refuse.
-fn is_fault(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Failed
-            | ErrorKind::Panicked
-            | ErrorKind::Deadline
-            | ErrorKind::Interrupted
-            | ErrorKind::Unavailable
-            | ErrorKind::Overloaded
-            | ErrorKind::PluginGone
-            | ErrorKind::InvalidOutput
-            | ErrorKind::Internal
-    )
 }
