@@ -1,7 +1,12 @@
 //! Calls with an idempotency key: the first runs on to its deadline also when its caller goes away,
 //! and whoever repeats it gets its result.
 
-use std::{pin::Pin, task::Context};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use octa_loader::Outcome;
 use octa_plugin_api::{Error, ErrorKind};
@@ -47,12 +52,9 @@ impl Services {
                 Begun::Ready(outcome)
             }
             Begun::Pending(pending) => {
-                let (told, result) = watch::channel(None);
-                let clock = self.0.clock.clone();
+                let (result, clock) = (ticket.result(), self.0.clock.clone());
                 self.0.pool.spawn(async move {
-                    let outcome = pending.await;
-                    ticket.finish(&outcome, clock.monotonic());
-                    told.send_replace(Some(outcome));
+                    ticket.finish(&pending.await, clock.monotonic());
                 });
                 self.wait_for_first(call, result, cx)
             }
@@ -88,7 +90,7 @@ fn is_late(outcome: &Outcome) -> bool {
 }
 
 /// Looks once more for the result of a call.
-async fn repeat(kept: std::sync::Arc<KeptCall>) -> Outcome {
+async fn repeat(kept: Arc<KeptCall>) -> Outcome {
     let begin = |cx: &mut Context<'_>| kept.with(|call| kept.services().begin_keyed(call, cx));
     finish(begin).await
 }
@@ -97,17 +99,17 @@ async fn repeat(kept: std::sync::Arc<KeptCall>) -> Outcome {
 pub(super) async fn finish(begin: impl FnOnce(&mut Context<'_>) -> Begun) -> Outcome {
     let mut begin = Some(begin);
     let mut pending: Option<PendingCall> = None;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if let Some(begin) = begin.take() {
             match begin(cx) {
-                Begun::Ready(outcome) => return std::task::Poll::Ready(outcome),
+                Begun::Ready(outcome) => return Poll::Ready(outcome),
                 Begun::Pending(call) => pending = Some(call),
             }
-            return std::task::Poll::Pending;
+            return Poll::Pending;
         }
         match &mut pending {
             Some(call) => Pin::new(call).poll(cx),
-            None => std::task::Poll::Pending,
+            None => Poll::Pending,
         }
     })
     .await

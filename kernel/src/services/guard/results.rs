@@ -102,6 +102,11 @@ impl Results {
 }
 
 impl Ticket {
+    /// What comes of the call, as those wait for it who look meanwhile.
+    pub(crate) fn result(&self) -> watch::Receiver<Option<Outcome>> {
+        self.outcome.subscribe()
+    }
+
     /// Tells who waits, and keeps the outcome if the same call would end the same way again.
     pub(crate) fn finish(mut self, outcome: &Outcome, now: Duration) {
         let Some(name) = self.name.take() else {
