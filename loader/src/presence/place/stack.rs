@@ -74,7 +74,14 @@ fn chosen(mut names: Vec<String>) -> Vec<String> {
 
 /// Whether a function is of the standard library, or of what surrounds each plugin.
 fn is_plumbing(name: &str) -> bool {
-    const CRATES: [&str; 5] = ["core", "std", "alloc", "octa_plugin_api", "octa_plugin_abi"];
+    const CRATES: [&str; 6] = [
+        "core",
+        "std",
+        "alloc",
+        "abi_stable",
+        "octa_plugin_api",
+        "octa_plugin_abi",
+    ];
     let name = name.trim_start_matches(['<', '&', '*']);
     let name = name.trim_start_matches("mut ").trim_start_matches("dyn ");
     let (first, _) = name.split_once("::").unwrap_or((name, ""));
@@ -112,10 +119,25 @@ mod tests {
 
     #[test]
     fn what_is_further_in_is_not_known() {
-        let mut names: Vec<_> = ["lamps::left", "std::left", "lamps::handler", "std::outer"]
-            .map(str::to_owned)
-            .into();
-        outermost(&mut names);
-        assert_eq!(names, ["lamps::handler", "std::outer"]);
+        let check = |names: &[&str], expect: &[&str]| {
+            let mut names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            outermost(&mut names);
+            assert_eq!(names, expect);
+        };
+        check(
+            &["lamps::left", "std::left", "lamps::handler", "std::outer"],
+            &["lamps::handler", "std::outer"],
+        );
+        // Left further out, in a frame of what surrounds each plugin.
+        check(
+            &[
+                "lamps::handler",
+                "abi_stable::std_types::slices::private::RSlice<T>::as_slice",
+            ],
+            &[
+                "lamps::handler",
+                "abi_stable::std_types::slices::private::RSlice<T>::as_slice",
+            ],
+        );
     }
 }
