@@ -116,6 +116,23 @@ pub(crate) enum Event {
     Done,
 }
 
+impl Event {
+    /// Whether a step that the manager began has ended as steps do.
+    fn ends_a_step(&self) -> bool {
+        matches!(
+            self,
+            Self::Opened(..)
+                | Self::Started(..)
+                | Self::Stopped(_)
+                | Self::Closed(_)
+                | Self::Ended(..)
+                | Self::Proven(..)
+                | Self::Healthy(..)
+                | Self::Done
+        )
+    }
+}
+
 /// What can be wanted of the manager; each is answered when everything has come to rest.
 pub(crate) enum Command {
     /// Look for plugins and start all that may.
@@ -226,8 +243,13 @@ impl Manager {
     }
 
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
-        while let Some(event) = inbox.recv().await {
+        let mut next = None;
+        while let Some(event) = match next.take() {
+            Some(event) => Some(event),
+            None => inbox.recv().await,
+        } {
             self.handle(event).await;
+            next = self.handle_steps(&mut inbox).await;
             self.see_to_breakdowns();
             self.settle_unsettled();
             self.replace_condemned().await;
@@ -239,6 +261,18 @@ impl Manager {
             self.tell_all();
             self.answer_if_at_rest();
         }
+    }
+
+    /// Handles the ends of steps that have come in meanwhile: what follows is decided for all of
+    /// them at once. Answers what came in that is none.
+    async fn handle_steps(&mut self, inbox: &mut mpsc::UnboundedReceiver<Event>) -> Option<Event> {
+        while let Ok(event) = inbox.try_recv() {
+            if !event.ends_a_step() {
+                return Some(event);
+            }
+            self.handle(event).await;
+        }
+        None
     }
 
     fn tell_all(&mut self) {

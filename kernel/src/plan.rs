@@ -68,6 +68,8 @@ pub struct Plan {
     /// By index of member: its dependencies can all be met.
     runnable: Vec<bool>,
     waves: Vec<Vec<usize>>,
+    /// By index of member: its wave, if it has one.
+    wave_of: Vec<Option<usize>>,
 }
 
 impl Plan {
@@ -80,10 +82,15 @@ impl Plan {
         let graph = Graph::new(members.into_values().collect());
         let runnable = graph.runnable(None);
         let waves = graph.waves(&runnable);
+        let mut wave_of = vec![None; runnable.len()];
+        for (number, wave) in waves.iter().enumerate() {
+            wave.iter().for_each(|it| wave_of[*it] = Some(number));
+        }
         Plan {
             graph,
             runnable,
             waves,
+            wave_of,
         }
     }
 
@@ -143,11 +150,10 @@ impl Plan {
     /// Whom a plugin starts after: everybody who can run and offers what it needs or would like,
     /// unless they go in a circle.
     pub fn starts_after(&self, name: &str) -> BTreeSet<&str> {
-        let wave_of = |it: usize| self.waves.iter().position(|wave| wave.contains(&it));
         let Some((member, own)) = self
             .graph
             .find(name)
-            .and_then(|it| Some((it, wave_of(it)?)))
+            .and_then(|it| Some((it, self.wave_of[it]?)))
         else {
             return BTreeSet::new();
         };
@@ -155,7 +161,7 @@ impl Plan {
             .graph
             .needs(member)
             .flat_map(|(_, providers)| providers);
-        let earlier = providers.filter(|it| wave_of(**it).is_some_and(|wave| wave < own));
+        let earlier = providers.filter(|it| self.wave_of[**it].is_some_and(|wave| wave < own));
         earlier.map(|it| self.name(*it)).collect()
     }
 

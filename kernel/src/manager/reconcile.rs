@@ -1,6 +1,6 @@
 //! Compares what is wanted with what is, and begins whatever can be begun now.
 
-use std::collections::BTreeSet;
+use std::{cell::OnceCell, collections::BTreeSet};
 
 use super::{
     Manager,
@@ -28,12 +28,19 @@ impl Manager {
         let plan = Plan::new(self.records.values().map(Record::member));
         let steps: Vec<(String, Step)> = {
             let running = Plan::new(self.records.values().filter_map(running));
+            let needed = OnceCell::new();
+            let needed = || {
+                needed.get_or_init(|| {
+                    let names = self.records.keys();
+                    names.flat_map(|name| running.starts_after(name)).collect()
+                })
+            };
             let idle = self
                 .records
                 .iter()
                 .filter(|(_, record)| record.busy.is_none());
             idle.filter_map(|(name, record)| {
-                let step = self.next_step(name, record, &plan, &running)?;
+                let step = self.next_step(name, record, &plan, &needed)?;
                 Some((name.clone(), step))
             })
             .collect()
@@ -58,7 +65,14 @@ impl Manager {
         }
     }
 
-    fn next_step(&self, name: &str, record: &Record, plan: &Plan, running: &Plan) -> Option<Step> {
+    /// `needed` are those whom something that runs has started after.
+    fn next_step<'a>(
+        &self,
+        name: &str,
+        record: &Record,
+        plan: &Plan,
+        needed: &impl Fn() -> &'a BTreeSet<&'a str>,
+    ) -> Option<Step> {
         let started = record.state == State::Started;
         if record.arrived.is_some() && record.live.is_some() && !started {
             // What has arrived takes its place.
@@ -72,12 +86,12 @@ impl Manager {
                 match (blockers.is_empty(), started) {
                     (true, true) => None,
                     (true, false) => self.toward_start(name, record, plan),
-                    (false, true) => self.toward_stop(name, running),
+                    (false, true) => toward_stop(name, needed()),
                     (false, false) => block(record, &blockers),
                 }
             }
             Wanted::Stopped | Wanted::Loaded | Wanted::Unloaded if started => {
-                self.toward_stop(name, running)
+                toward_stop(name, needed())
             }
             Wanted::Loaded if record.live.is_none() && !record.has_failed() => Some(Step::Open),
             Wanted::Unloaded if record.live.is_some() => Some(Step::Close),
@@ -96,13 +110,11 @@ impl Manager {
             .all(there)
             .then_some(Step::Start)
     }
+}
 
-    /// Stops when nobody who started after it is there any more.
-    fn toward_stop(&self, name: &str, running: &Plan) -> Option<Step> {
-        let mut others = self.records.keys().filter(|other| *other != name);
-        let needed = others.any(|other| running.starts_after(other).contains(name));
-        (!needed).then_some(Step::Stop)
-    }
+/// Stops when nobody who started after it is there any more.
+fn toward_stop(name: &str, needed: &BTreeSet<&str>) -> Option<Step> {
+    (!needed.contains(name)).then_some(Step::Stop)
 }
 
 /// What runs, or is on its way to or from there.
