@@ -3,6 +3,7 @@
 
 mod events;
 mod services;
+mod storage;
 
 use std::{
     fs,
@@ -22,6 +23,8 @@ use crate::{
 
 /// From 10 ns to 1 ms.
 const TIMES: RangeInclusive<u8> = 1..=6;
+/// The same of storage: from 100 ns to 10 ms.
+const STORAGE_TIMES: RangeInclusive<u8> = 2..=7;
 
 /// What is measured, and where it is drawn.
 #[derive(Debug, Args)]
@@ -35,6 +38,14 @@ pub(crate) struct Growths {
     /// Draws how events grow into this file.
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
+    /// Draws how storage grows into this file.
+    #[arg(long, value_name = "FILE")]
+    storage: PathBuf,
+    /// Lets storage grow further, which takes minutes.
+    #[arg(long)]
+    long: bool,
+    /// Draws only the file whose name contains this.
+    only: Option<String>,
 }
 
 /// How something grows with a count.
@@ -49,27 +60,34 @@ struct Growth {
 
 pub(crate) fn draw(what: &Growths, pace: Pace, out: &mut impl Write) -> Result<()> {
     let pace = pace.in_fewer_turns(5);
-    let services = services::measure(&what.plugin, pace)?;
-    let events = events::measure(&what.plugin, pace)?;
-    for growth in services.iter().chain(&events) {
-        growth.print(out)?;
-    }
-    write(
-        "What a call costs, and how that grows",
-        &services,
-        &what.services,
-    )?;
-    write(
-        "What an event costs, and how that grows",
-        &events,
-        &what.events,
-    )
+    let (plugin, times) = (&what.plugin, TIMES);
+    let mut plot = |title: &str, times, path: &Path, measure: &mut dyn FnMut() -> Result<_>| {
+        let name = path.to_string_lossy();
+        if what.only.as_ref().is_some_and(|only| !name.contains(only)) {
+            return Ok(());
+        }
+        let growths: Vec<Growth> = measure()?;
+        growths.iter().try_for_each(|growth| growth.print(out))?;
+        write(title, times, &growths, path)
+    };
+    let title = "What a call costs, and how that grows";
+    plot(title, times.clone(), &what.services, &mut || {
+        services::measure(plugin, pace)
+    })?;
+    let title = "What an event costs, and how that grows";
+    plot(title, times, &what.events, &mut || {
+        events::measure(plugin, pace)
+    })?;
+    let title = "What storage costs, and how that grows";
+    plot(title, STORAGE_TIMES, &what.storage, &mut || {
+        storage::measure(what.long, pace)
+    })
 }
 
-fn write(title: &str, growths: &[Growth], path: &Path) -> Result<()> {
+fn write(title: &str, times: RangeInclusive<u8>, growths: &[Growth], path: &Path) -> Result<()> {
     let plot = Plot {
         title: title.to_owned(),
-        up: Axis::of_times(TIMES),
+        up: Axis::of_times(times),
         panels: growths.iter().map(Growth::panel).collect(),
     };
     fs::write(path, plot.draw()).with_context(|| format!("cannot write `{}`", path.display()))
@@ -140,6 +158,6 @@ impl Growth {
 fn grouped(count: usize) -> String {
     match count {
         0..1_000 => count.to_string(),
-        _ => format!("{},{:03}", count / 1_000, count % 1_000),
+        _ => format!("{},{:03}", grouped(count / 1_000), count % 1_000),
     }
 }

@@ -12,6 +12,7 @@ mod features;
 mod files;
 mod recovery;
 mod reload;
+mod storage;
 mod subscriptions;
 
 mod growth;
@@ -79,6 +80,9 @@ struct Floors {
     /// The compiled library with the bare table of functions.
     #[arg(long)]
     floor: PathBuf,
+    /// The program with an idle kernel.
+    #[arg(long)]
+    idle: PathBuf,
     /// Measures only the rows whose name contains this.
     only: Option<String>,
 }
@@ -152,6 +156,7 @@ fn measure(options: Floors, pace: Pace) -> Result<Report> {
     crowd::measure(&options.marker, &mut report)?;
     files::measure(&options.plugin, &mut report)?;
     reload::measure(&options.marker, &mut report)?;
+    storage::measure(&options.idle, &mut report)?;
     // Last: what it frees stays with the process, whose memory was looked at before.
     subscriptions::measure(&options.plugin, &mut report)?;
     Ok(report)

@@ -1,5 +1,7 @@
 //! What can be typed, and the help for it; what is meant by it is the job of `config`.
 
+mod storage;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,10 @@ use clap::{Parser, Subcommand};
 
 use crate::duration;
 use crate::exit;
+
+pub(crate) use storage::{
+    Action as StorageAction, Backup, List, Migrate, Restore, Storage, expectation,
+};
 
 /// Runs compiled plugins, and talks to a kernel that runs.
 #[derive(Debug, Parser)]
@@ -58,6 +64,15 @@ pub(crate) enum Command {
         octa dead-letters forget 7"
     )]
     DeadLetters(DeadLetters),
+    /// Reads and writes what is stored, backs it up and moves it, with a kernel running or none
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  octa storage stats\n  octa storage get lamps lamp_1\n  \
+        octa storage backup /mnt/backup/home.db\n\n\
+        A running kernel is asked; where none runs, the storage that `--config` and `--data` name \
+        is opened, and kept from others meanwhile."
+    )]
+    Storage(Storage),
     /// Shows what can be called
     #[command(after_help = "Example: octa capabilities --json")]
     Capabilities,

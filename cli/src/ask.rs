@@ -1,7 +1,7 @@
 //! The commands that ask a running kernel. How its answers look is the job of `answers`.
 
 mod answers;
-mod input;
+pub(crate) mod input;
 mod letters;
 mod services;
 mod settings;
@@ -10,6 +10,8 @@ mod why;
 
 use hyper::Method;
 use tokio::runtime;
+
+pub(crate) use answers::Strange;
 
 use crate::answer::{Answer, ErrorBody};
 use crate::args::{self, Call, Command, Letters, Publish, Tail};
@@ -57,7 +59,8 @@ pub(crate) fn ask(
     })
 }
 
-fn refused(answer: &Answer) -> Option<ErrorBody> {
+/// The error of an answer that has no data.
+pub(crate) fn refused(answer: &Answer) -> Option<ErrorBody> {
     let error = answer.error.clone();
     error.filter(|_| !answer.ok)
 }
@@ -95,6 +98,7 @@ fn question(command: &Command) -> Result<Ask, Failure> {
         | Command::Run(_)
         | Command::Dev(_)
         | Command::Inspect(_)
+        | Command::Storage(_)
         | Command::New(_) => Ok(Ask::get(&["plugins"])),
     }
 }

@@ -256,7 +256,7 @@ fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, ClientError> {
 }
 
 /// Percent-encodes what cannot stand in a path as it is.
-fn encode(segment: &str) -> String {
+pub(crate) fn encode(segment: &str) -> String {
     let encoded = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
             char::from(byte).to_string()

@@ -147,11 +147,16 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// The data directory without links and dots, so that one directory has one name.
 fn data(typed: Option<&Path>, world: &World) -> Result<PathBuf, PlanError> {
-    let default = || Some(world.data_home()?.join("octa"));
-    let path = typed.map(Path::to_owned).or_else(default);
-    let path = path.ok_or(PlanError::NoData)?;
+    let path = data_path(typed, world)?;
     let made = fs::create_dir_all(&path).and_then(|()| fs::canonicalize(&path));
     made.map_err(|source| PlanError::Data { path, source })
+}
+
+/// The data directory, which may not be there.
+pub(crate) fn data_path(typed: Option<&Path>, world: &World) -> Result<PathBuf, PlanError> {
+    let default = || Some(world.data_home()?.join("octa"));
+    let path = typed.map(absolute).or_else(default);
+    path.ok_or(PlanError::NoData)
 }
 
 /// Reads a configuration file.

@@ -29,6 +29,7 @@ mod run;
 mod server;
 mod show;
 mod signals;
+mod storage;
 mod world;
 
 use args::{Args, Command};
@@ -50,6 +51,9 @@ fn act(args: &Args, world: World) -> Result<(), Failure> {
         Command::Run(typed) => run::run(typed, args.json, world),
         Command::Dev(typed) => dev::dev(typed, args.json, world),
         Command::Inspect(typed) => inspect::inspect(typed, args.json),
+        Command::Storage(typed) => {
+            storage::storage(typed, args.kernel.as_deref(), args.json, &world)
+        }
         Command::New(typed) => new::new(typed, args.json),
         command => ask::ask(command, args.kernel.as_deref(), args.json, &world),
     }

@@ -22,6 +22,7 @@ use crate::logging;
 use crate::meeting::Meeting;
 use crate::server;
 use crate::signals::Signals;
+use crate::storage::Desk;
 use crate::world::{self, World};
 
 /// How long answers under way may take to leave after everything has stopped.
@@ -93,6 +94,7 @@ impl Host {
         begin: impl FnOnce(Kernel) -> Result<B, Failure>,
     ) -> Result<(), Failure> {
         let Self { plan, style, .. } = self;
+        let (storage, data) = (plan.config.storage.clone(), plan.data.clone());
         let meeting = Meeting::of(&world);
         let mut builder = Kernel::builder();
         match world::worker() {
@@ -117,7 +119,14 @@ impl Host {
             let kernel = builder.build()?;
             let beside = begin(kernel.clone())?;
             let (leave, left) = oneshot::channel();
-            let serving = server::serve(kernel.clone(), plan.record.clone(), listener, left);
+            let desk = Desk {
+                storage: kernel.storage().clone(),
+                kernel: Some(kernel.clone()),
+                config: storage,
+                data,
+            };
+            let served = (kernel.clone(), desk);
+            let serving = server::serve(served, plan.record.clone(), listener, left);
             let server = tokio::spawn(serving);
             log::info!(target: "octa", "kernel `{}` listens on `{}`", plan.record.name,
                 meeting.socket(&plan.record.name).display());

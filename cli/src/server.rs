@@ -6,6 +6,7 @@ mod calls;
 mod letters;
 mod routes;
 mod services;
+mod storage;
 mod tail;
 
 pub(crate) use calls::{DEADLINE, IDEMPOTENCY_KEY, NO_RETRIES, RETAIN, ROUTING_KEY, TRUE};
@@ -33,6 +34,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::answer::{Answer, ErrorBody, Meta, VERSION};
 use crate::meeting::Record;
+use crate::storage::Desk;
 
 /// Largest body of a request.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -50,6 +52,7 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 struct Admin {
     kernel: Kernel,
     record: Record,
+    desk: Desk,
     /// Closed when those under way are to come to an end.
     stays: watch::Receiver<()>,
 }
@@ -60,6 +63,8 @@ enum Reply {
     Data(Box<RawValue>),
     /// Events, line by line.
     Events(tail::Events),
+    /// How far a backup is, line by line, and then the envelope.
+    Lines(storage::Lines),
 }
 
 /// An error, and the methods that would do where the method was wrong.
@@ -80,7 +85,7 @@ impl<E: Into<ErrorBody>> From<E> for Refusal {
 
 /// Answers requests until `leave` is dropped; then those under way are finished.
 pub(crate) async fn serve(
-    kernel: Kernel,
+    (kernel, desk): (Kernel, Desk),
     record: Record,
     listener: net::UnixListener,
     leave: oneshot::Receiver<()>,
@@ -89,6 +94,7 @@ pub(crate) async fn serve(
     let admin = Arc::new(Admin {
         kernel,
         record,
+        desk,
         stays,
     });
     let under_way = GracefulShutdown::new();
@@ -154,18 +160,20 @@ impl Admin {
         response
     }
 
-    fn response_of(&self, result: Result<Reply, Refusal>, correlation: u128) -> Response<Body> {
-        let meta = Meta {
+    fn meta(&self, correlation: u128) -> Meta {
+        Meta {
             kernel: Some(self.record.name.clone()),
             version: VERSION.to_owned(),
             correlation_id: Some(format!("{correlation:032x}")),
-        };
+        }
+    }
+
+    fn response_of(&self, result: Result<Reply, Refusal>, correlation: u128) -> Response<Body> {
+        let meta = self.meta(correlation);
+        let lines = |body| response(StatusCode::OK, "application/x-ndjson", body);
         match result {
-            Ok(Reply::Events(events)) => response(
-                StatusCode::OK,
-                "application/x-ndjson",
-                events.boxed_unsync(),
-            ),
+            Ok(Reply::Events(events)) => lines(events.boxed_unsync()),
+            Ok(Reply::Lines(told)) => lines(told.boxed_unsync()),
             Ok(Reply::Data(data)) => json(StatusCode::OK, &Answer::of(data, meta)),
             Err(Refusal { error, allowed }) => {
                 let status = match allowed {

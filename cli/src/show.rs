@@ -10,6 +10,19 @@ pub(crate) fn clock(nanos: u64) -> String {
     clock_in(nanos, TimeZone::system())
 }
 
+/// A moment, with its day: `2026-11-21 12:03:04`.
+pub(crate) fn moment(nanos: u64) -> String {
+    moment_in(nanos, TimeZone::system())
+}
+
+fn moment_in(nanos: u64, zone: TimeZone) -> String {
+    let stamp = Timestamp::from_nanosecond(nanos.into()).unwrap_or_default();
+    stamp
+        .to_zoned(zone)
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
 fn clock_in(nanos: u64, zone: TimeZone) -> String {
     let stamp = Timestamp::from_nanosecond(nanos.into()).unwrap_or_default();
     stamp.to_zoned(zone).strftime("%H:%M:%S").to_string()
@@ -95,6 +108,25 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// An amount of memory, rounded to a tenth of its unit: `1.5 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => self::bytes(bytes),
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn records(number: u64) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), "record")
+}
+
 /// `1 plugin`, `2 plugins`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -110,6 +142,8 @@ mod tests {
     #[test]
     fn times_are_short() {
         assert_eq!(clock_in(43_384_000_000_000, TimeZone::UTC), "12:03:04");
+        let moment = moment_in(1_795_262_584_000_000_000, TimeZone::UTC);
+        assert_eq!(moment, "2026-11-21 12:03:04");
         let ages = [0, 119, 120, 7_199, 7_200, 200_000];
         let ages = ages.map(|seconds| age(Duration::from_secs(seconds)));
         assert_eq!(ages, ["0s", "119s", "2m", "119m", "2h", "2d"]);
@@ -124,6 +158,21 @@ mod tests {
         let amounts = [0, 1, 1_023, 3 << 10, 16 << 20, 5 << 30].map(bytes);
         let expect = ["0 bytes", "1 byte", "1023 bytes", "3KiB", "16MiB", "5GiB"];
         assert_eq!(amounts, expect);
+    }
+
+    #[test]
+    fn sizes_are_rounded() {
+        let sizes = [0, 1, 1_023, 1_536, 5 << 20, (5 << 30) + (1 << 29), 3 << 40].map(size);
+        let expect = [
+            "0 bytes",
+            "1 byte",
+            "1023 bytes",
+            "1.5 KiB",
+            "5.0 MiB",
+            "5.5 GiB",
+            "3.0 TiB",
+        ];
+        assert_eq!(sizes, expect);
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl World {
             .unwrap_or_else(|| "cargo".into())
     }
 
+    /// The password for a PostgreSQL server that is named on the command line.
+    pub(crate) fn postgres_password(&self) -> Option<String> {
+        self.variable("PGPASSWORD")?.to_str().map(str::to_owned)
+    }
+
     /// What is to be logged, as `RUST_LOG` says.
     pub(crate) fn log_filter(&self) -> Option<&str> {
         self.variable("RUST_LOG")?.to_str()
@@ -137,7 +142,7 @@ pub(crate) fn now_nanos() -> u64 {
 }
 
 /// Secrets from the environment and from files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct WorldSecrets {
     world: World,
     beside: PathBuf,

@@ -3,9 +3,10 @@
 use std::{
     ffi::OsString,
     fs, io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicUsize},
-    thread::available_parallelism,
+    thread::{self, available_parallelism},
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use arc_swap::ArcSwap;
 use octa_loader::{FileRules, Opener, StageDir, StageError, Store, StoreError};
 use tempfile::TempDir;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     Kernel,
@@ -21,6 +22,7 @@ use crate::{
     config::{Config, NoSecrets, Secrets, StorageKind},
     dead_letters::DeadLetters,
     facilities::Commons,
+    journal::{Journals, Neighbours},
     kernel::{Running, RuntimeOwner},
     linked::Linked,
     manager::{Core, Manager, Workers},
@@ -28,7 +30,10 @@ use crate::{
     services::Services,
     spare::Spare,
     state::State,
-    storage::{Memory, OpenError, Sqlite, Storage, StorageAdapter},
+    storage::{
+        self, ConfiguredError, Memory, Storage, StorageAdapter,
+        standby::{Follower, Parts, Site},
+    },
     time::{Clock, SystemClock},
     watchdog::Watchdog,
 };
@@ -72,7 +77,7 @@ pub enum BuildError {
     Store(#[from] StoreError),
     /// The storage cannot be opened.
     #[error(transparent)]
-    Storage(#[from] OpenError),
+    Storage(#[from] ConfiguredError),
     /// The system gives no threads.
     #[error("cannot start the kernel's threads")]
     Threads(#[source] io::Error),
@@ -200,11 +205,6 @@ impl Builder {
     /// If the data directory, the storage or threads are not to be had.
     pub fn build(mut self) -> Result<Kernel, BuildError> {
         let threads = available_parallelism().map_or(2, usize::from).max(2);
-        // Before the runtime: dropping that for an error is one itself, inside another runtime.
-        let storage = self.open_storage()?;
-        let stage = self.open_stage()?;
-        let store = stage.as_ref().map(|stage| Store::open(&stage.data));
-        let store = store.transpose()?.map(Arc::new);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
             .thread_name("octa-kernel")
@@ -213,20 +213,28 @@ impl Builder {
             .build()
             .map_err(BuildError::Threads)?;
         let handle = runtime.handle().clone();
+        // Before any error: dropping the bare one is an error itself, inside another runtime.
+        let runtime = Arc::new(RuntimeOwner(Some(runtime)));
+        let neighbours = self.neighbours();
+        let (storage, site) = self.open_storage(&handle)?;
+        let stage = self.open_stage()?;
+        let store = stage.as_ref().map(|stage| Store::open(&stage.data));
+        let store = store.transpose()?.map(Arc::new);
         let clock = self.clock.take();
         let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new(handle.clone())));
         let wall = clock.clone();
         let bus = Bus::new(Arc::new(move || nanos(wall.wall())));
-        let runtime = Arc::new(RuntimeOwner(Some(runtime)));
         let keep: Keep = runtime.clone();
         let spare = Spare::new(&keep);
         let deadline = self.config.kernel.call_deadline;
         let pool = Pool::new(threads, &keep);
         let services = Services::new(clock.clone(), spare.clone(), pool.clone(), deadline);
         services.configure(&self.config);
+        let journals = Journals::new(&storage, &bus, &clock, &handle, neighbours);
         let commons = Commons {
+            journals,
             services,
-            state: State::new(),
+            state: State::new(clock.clone(), self.config.state.quota),
             storage,
             pool,
             runtime: handle.clone(),
@@ -235,7 +243,20 @@ impl Builder {
             clock,
         };
         handle.spawn(commons.letters.keep(commons.storage.clone()));
+        handle.spawn(commons.journals.run());
+        handle.spawn(commons.state.expire());
         handle.spawn(commons.bus.report_overflow(OVERFLOW_INTERVAL));
+        let standby = site.map(|site| {
+            Follower::start(Parts {
+                primary: commons.storage.adapter().clone(),
+                site,
+                clock: commons.clock.clone(),
+                publisher: commons.bus.publisher("kernel"),
+                runtime: handle.clone(),
+                keep: keep.clone(),
+            })
+        });
+        let standby = standby.transpose().map_err(BuildError::Threads)?;
         let (events, inbox) = mpsc::unbounded_channel();
         let (records, to_record) = mpsc::unbounded_channel();
         let watchdog = Watchdog::default();
@@ -267,22 +288,46 @@ impl Builder {
             view,
             spare,
             watchdog,
+            standby,
             _runtime: runtime,
         }))
     }
 
-    fn open_storage(&mut self) -> Result<Storage, BuildError> {
-        if let Some(storage) = self.storage.take() {
-            return Ok(storage);
+    /// A database file has one kernel alone, as has memory; of others that is not known.
+    fn neighbours(&self) -> Neighbours {
+        let adapter = self.config.storage.adapter;
+        let is_alone = matches!(adapter, StorageKind::Sqlite | StorageKind::Memory);
+        match is_alone && self.storage.is_none() {
+            true => Neighbours::None,
+            false => Neighbours::Perhaps,
         }
-        let config = &self.config.storage;
-        match (&self.data, config.adapter) {
-            (Some(data), StorageKind::Sqlite) => {
-                make_directory(data)?;
-                Ok(Storage::new(Sqlite::open(data.join(&config.path))?))
-            }
-            (None, _) | (_, StorageKind::Memory) => Ok(Storage::new(Memory::new())),
+    }
+
+    fn open_storage(&mut self, runtime: &Handle) -> Result<(Storage, Option<Site>), BuildError> {
+        let (config, secrets) = (&self.config.storage, &*self.secrets);
+        let given = self.storage.take();
+        if let Some(storage) = given.or_else(|| self.forgetful_storage()) {
+            return Ok((storage.with_quotas(config.quotas.clone()), None));
         }
+        let data = self.data.as_deref().unwrap_or(Path::new(""));
+        if self.data.is_some() {
+            make_directory(data)?;
+        }
+        // On a thread of its own: the runtime carries the connections to a server, and its
+        // `block_on` is an error where this is built inside another runtime.
+        let opening = || runtime.block_on(storage::open_followed(config, data, secrets));
+        let opened = thread::scope(|scope| {
+            let thread = thread::Builder::new().spawn_scoped(scope, opening);
+            thread.map(|thread| thread.join())
+        });
+        let opened = opened.map_err(BuildError::Threads)?;
+        Ok(opened.unwrap_or_else(|panic| resume_unwind(panic))?)
+    }
+
+    /// What there is instead of a file where there is no place for one.
+    fn forgetful_storage(&self) -> Option<Storage> {
+        let is_file = self.config.storage.adapter == StorageKind::Sqlite;
+        (is_file && self.data.is_none()).then(|| Storage::new(Memory::new()))
     }
 
     /// A place for private copies, if there is anything to copy.

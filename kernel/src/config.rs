@@ -13,7 +13,9 @@ mod path;
 mod place;
 mod schema_check;
 mod schema_words;
+mod secret;
 mod section;
+mod storage;
 mod supervision;
 
 use std::collections::BTreeMap;
@@ -30,7 +32,9 @@ pub use containment::Containment;
 pub use octa_loader::{Limits, Placement, Sandbox};
 pub use place::Place;
 pub use schema_check::{Mismatch, check_schema};
+pub use secret::{Secret, SecretError};
 pub use section::{NoSecrets, Secrets, Section, Settings, SettingsError};
+pub use storage::{StateConfig, StorageConfig, StorageKind, has_password};
 pub use supervision::{Restart, RestartPolicy};
 
 /// Everything that `octa.toml` can say; what it leaves out has its default.
@@ -40,6 +44,8 @@ pub struct Config {
     pub kernel: KernelConfig,
     /// `[storage]`.
     pub storage: StorageConfig,
+    /// `[state]`.
+    pub state: StateConfig,
     /// `[capabilities]`: what is said over the manifests, by the capability's exact name.
     pub capabilities: BTreeMap<String, Policy>,
     /// `[pipelines]`: capabilities that are others one after the other, by name.
@@ -88,25 +94,6 @@ pub enum Removed {
     Keep,
 }
 
-/// Where storage is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StorageConfig {
-    /// What keeps it.
-    pub adapter: StorageKind,
-    /// The database file, relative to the data directory; memory has none.
-    pub path: PathBuf,
-}
-
-/// The storage adapters that a configuration can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StorageKind {
-    /// A database file.
-    Sqlite,
-    /// Nothing survives the process.
-    Memory,
-}
-
 /// What one plugin may do and is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginConfig {
@@ -153,15 +140,6 @@ impl Default for KernelConfig {
             worker: None,
             vet: false,
             measure: false,
-        }
-    }
-}
-
-impl Default for StorageConfig {
-    fn default() -> Self {
-        StorageConfig {
-            adapter: StorageKind::Sqlite,
-            path: PathBuf::from("octa.db"),
         }
     }
 }
@@ -238,11 +216,19 @@ impl Config {
             path: Path::Root(""),
             entries: &entries,
         };
-        root.only(&["kernel", "storage", "capabilities", "pipelines", "plugins"])?;
+        root.only(&[
+            "kernel",
+            "storage",
+            "state",
+            "capabilities",
+            "pipelines",
+            "plugins",
+        ])?;
         let pipelines = read(root.get("pipelines"), capabilities::pipelines)?;
         Ok(Config {
             kernel: read(root.get("kernel"), kernel)?,
-            storage: read(root.get("storage"), storage)?,
+            storage: read(root.get("storage"), storage::storage)?,
+            state: read(root.get("state"), storage::state)?,
             capabilities: read(root.get("capabilities"), |node| {
                 capabilities::capabilities(node, &pipelines)
             })?,
@@ -318,22 +304,6 @@ fn kernel(node: Node<'_>) -> Result<KernelConfig, ConfigError> {
             .get("measure")
             .map_or(Ok(default.measure), |node| node.boolean())?,
     })
-}
-
-fn storage(node: Node<'_>) -> Result<StorageConfig, ConfigError> {
-    let table = node.table()?;
-    table.only(&["adapter", "path"])?;
-    let mut storage = StorageConfig::default();
-    if let Some(node) = table.get("adapter") {
-        storage.adapter = node.choice(&[
-            ("sqlite", StorageKind::Sqlite),
-            ("memory", StorageKind::Memory),
-        ])?;
-    }
-    if let Some(node) = table.get("path") {
-        storage.path = node.file()?;
-    }
-    Ok(storage)
 }
 
 fn plugins(node: Node<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigError> {

@@ -2,6 +2,7 @@
 
 mod decided;
 mod errors;
+mod journal;
 mod log_budget;
 mod publishing;
 mod subscriptions;
@@ -16,7 +17,8 @@ use std::{
 };
 
 use octa_loader::{
-    BoxFuture, Envelope, Host, LogLine, Manifest, Outcome, Request, Submitted, call_flag, operation,
+    BoxFuture, Envelope, Host, LogLine, Manifest, NameKind, Outcome, Request, Submitted, call_flag,
+    operation,
 };
 use octa_plugin_api::{Error, ErrorKind, Payload};
 
@@ -25,6 +27,7 @@ use crate::{
     bus::{Bus, Publisher},
     config::Allow,
     dead_letters::DeadLetters,
+    journal::Journals,
     pool::Pool,
     services::{Begun, Route, Services},
     state::State,
@@ -45,6 +48,7 @@ pub(crate) struct Commons {
     pub(crate) services: Services,
     pub(crate) state: State,
     pub(crate) storage: Storage,
+    pub(crate) journals: Journals,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pool: Pool,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -86,7 +90,7 @@ impl Facilities {
     /// For an instance that takes over from nobody.
     pub(crate) fn new(commons: Commons, manifest: Arc<Manifest>, allow: Allow) -> Arc<Self> {
         let this = Self::of(commons, manifest, allow, Trial::none());
-        this.publisher();
+        this.commons.journals.speak_through(this.publisher());
         Arc::new(this)
     }
 
@@ -126,6 +130,7 @@ impl Facilities {
         if !self.trial.end() {
             return;
         }
+        self.commons.journals.speak_through(&publisher);
         let mut waiting = Vec::new();
         let done = || drop(self.publisher.set(publisher.clone()));
         while let Some(effect) = self.trial.next(done) {
@@ -195,6 +200,14 @@ impl Facilities {
         })
     }
 
+    /// The same for a namespace; of one that nobody can have, that is said.
+    fn may_have(&self, wish: Wish<'_>) -> Result<(), Error> {
+        self.may(wish).map_err(|denied| {
+            let malformed = NameKind::Namespace.check(wish.parts().1).err();
+            malformed.map_or(denied, |e| errors::namespace(&self.manifest.name, e))
+        })
+    }
+
     fn answer(&self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Submitted, Error> {
         match request.operation {
             operation::PUBLISH => self.publish(request),
@@ -202,16 +215,17 @@ impl Facilities {
             operation::SUBSCRIBE => self.subscribe(request),
             operation::UNSUBSCRIBE => Ok(ready(self.subscriptions.end(request.number))),
             operation::NEXT_EVENT => self.subscriptions.next(request.number),
-            operation::STATE_GET..=operation::STATE_LIST => {
-                self.may(Wish::State(request.target))?;
+            operation::STATE_GET..=operation::STATE_SET_FOR => {
+                self.may_have(Wish::State(request.target))?;
                 self.may_write_now(request)?;
-                values::state(&self.commons.state, request).map(ready)
+                values::state(&self.commons.state, &self.manifest, request)
             }
-            operation::STORAGE_GET..=operation::STORAGE_BATCH => {
-                self.may(Wish::Storage(request.target))?;
+            operation::STORAGE_GET..=operation::STORAGE_CHANGES => {
+                self.may_have(Wish::Storage(request.target))?;
                 self.may_write_now(request)?;
-                values::storage(&self.commons.storage, request)
+                values::storage(&self.commons.storage, &self.manifest, request)
             }
+            operation::JOURNAL_RECORD..=operation::JOURNAL_TRIM => self.journal(request),
             operation::SLEEP => Ok(self.sleep(request.number)),
             operation::NOW => Ok(ready(number(self.commons.clock.wall()))),
             operation::MONOTONIC => Ok(ready(number(self.commons.clock.monotonic()))),

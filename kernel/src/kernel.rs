@@ -23,13 +23,17 @@ use crate::{
     config::Config,
     facilities::Commons,
     ids::Ids,
+    journal::{Journal, JournalError},
     manager::{Command, Event, Goal, ScanError, Seen, View},
     reload::{Applied, ReloadPlan, Reloaded, RollbackOptions, nanos},
     services::{Begun, Looking, PendingCall, Route, ServiceStatus},
     spare::Spare,
     state::State,
     status::{PluginStatus, Problem, RejectedFile},
-    storage::Storage,
+    storage::{
+        Storage,
+        standby::{Follower, StandbyStatus},
+    },
     watchdog::Watchdog,
     why::{Scene, Why, explain},
 };
@@ -59,6 +63,8 @@ pub(crate) struct Running {
     pub(crate) view: Arc<ArcSwap<View>>,
     pub(crate) spare: Spare,
     pub(crate) watchdog: Watchdog,
+    /// What keeps the standby of the storage up with it, if there is one.
+    pub(crate) standby: Option<Follower>,
     /// Ends when nothing that may use its timers runs any more.
     pub(crate) _runtime: Arc<RuntimeOwner>,
 }
@@ -128,7 +134,8 @@ impl Kernel {
     }
 
     pub(crate) fn new(running: Running) -> Self {
-        let publisher = running.commons.bus.publisher("host");
+        let publisher = running.commons.bus.publisher(HOST);
+        running.commons.journals.speak_through(&publisher);
         Self(Arc::new(Inner {
             running,
             publisher,
@@ -155,16 +162,23 @@ impl Kernel {
     ///
     /// If the plugin directory cannot be read.
     pub async fn start(&self) -> Result<(), ScanError> {
-        self.ask(Command::StartAll)
-            .await
-            .ok_or(ScanError::Stopped)?
+        let started = self.ask(Command::StartAll).await;
+        // From now on there is who listens.
+        self.commons().journals.open();
+        started.ok_or(ScanError::Stopped)?
     }
 
     /// Stops all plugins, dependents first, and closes the storage.
     pub async fn stop(&self) {
+        // While all listen: what is recorded from now on is told by the next kernel.
+        self.commons().journals.close().await;
         self.ask(Command::StopAll).await;
         self.commons().bus.close();
+        self.commons().state.close();
         self.commons().letters.close().await;
+        if let Some(standby) = &self.0.running.standby {
+            standby.stop().await;
+        }
         if let Err(error) = self.commons().storage.close().await {
             log::error!("the storage did not close well: {error}");
         }
@@ -185,7 +199,9 @@ impl Kernel {
     ///
     /// Why it is not started.
     pub async fn start_plugin(&self, name: &str) -> Result<(), PluginError> {
-        self.bring(Goal::Start, name).await
+        let started = self.bring(Goal::Start, name).await;
+        self.commons().journals.open();
+        started
     }
 
     /// Stops a plugin, and before it those that depend on it, which wait for it from then on.
@@ -371,6 +387,14 @@ impl Kernel {
         Measuring(self.commons().services.look())
     }
 
+    /// How the standby of the storage is, if the configuration names one.
+    pub async fn standby(&self) -> Option<StandbyStatus> {
+        match &self.0.running.standby {
+            Some(standby) => Some(standby.status().await),
+            None => None,
+        }
+    }
+
     /// A handle on a capability, for calling it often.
     ///
     /// # Errors
@@ -433,6 +457,16 @@ impl Kernel {
     /// The durable storage.
     pub fn storage(&self) -> &Storage {
         &self.commons().storage
+    }
+
+    /// A stream of the journal, in a namespace of the storage. Events that are recorded with
+    /// facts are told once plugins have been [started](Self::start), so that none misses them.
+    ///
+    /// # Errors
+    ///
+    /// If the namespace or the stream cannot be called so.
+    pub fn journal(&self, namespace: &str, stream: &str) -> Result<Journal, JournalError> {
+        self.commons().journals.journal(namespace, stream, HOST)
     }
 }
 

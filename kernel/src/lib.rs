@@ -43,6 +43,7 @@ mod why;
 pub mod authorize;
 pub mod bus;
 pub mod config;
+pub mod journal;
 pub mod lifecycle;
 pub mod plan;
 pub mod state;

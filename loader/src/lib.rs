@@ -70,7 +70,7 @@ pub use name::{
 /// The major version of the ABI that this loader speaks.
 pub use octa_plugin_abi::MAJOR as ABI_MAJOR;
 /// What a plugin can ask of its host: the numbers of the operations.
-pub use octa_plugin_abi::operation::{self, call_flag, expect, publish_flag};
+pub use octa_plugin_abi::operation::{self, call_flag, changes_flag, expect, publish_flag};
 pub use octa_wire::{Confinement, Limits, Sandbox};
 pub use outcome::Outcome;
 pub use pattern::Pattern;

@@ -14,6 +14,7 @@ use crate::{
     guard::InPoll,
     host::{Ask, HostHandle},
     io::{Input, Output, decode_answer},
+    journal::Journal,
     subscription::Subscription,
     values::{State, Storage},
 };
@@ -255,6 +256,16 @@ impl Context {
     /// Another namespace of the durable storage.
     pub fn storage_in<'a>(&'a self, namespace: &'a str) -> Storage<'a> {
         Storage::new(self, namespace)
+    }
+
+    /// A stream of facts in the plugin's own namespace of the durable storage.
+    pub fn journal<'a>(&'a self, stream: &'a str) -> Journal<'a> {
+        self.journal_in(self.plugin(), stream)
+    }
+
+    /// A stream of facts in another namespace of the durable storage.
+    pub fn journal_in<'a>(&'a self, namespace: &'a str, stream: &'a str) -> Journal<'a> {
+        Journal::new(self, namespace, stream)
     }
 
     /// Waits. The kernel's clock may be virtual, in tests.

@@ -49,6 +49,7 @@ pub mod export;
 mod guard;
 mod host;
 mod io;
+mod journal;
 mod log_forwarder;
 mod payload;
 pub mod schema;
@@ -65,6 +66,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use io::{Input, Output};
 #[doc(hidden)]
 pub use io::{decode, decode_answer};
+pub use journal::{Consumer, Fact, Gathered, Journal, Novelty, Recorded, Unfinished};
 pub use log;
 #[doc(hidden)]
 pub use octa_plugin_abi as abi;
@@ -73,7 +75,7 @@ pub use payload::{Payload, PayloadWriter};
 pub use schema::{Json, Schema};
 pub use subscription::{Event, FromEvent, Subscription};
 pub use tentacle::Tentacle;
-pub use values::{Batch, Entry, Expect, Page, State, Storage, Versioned};
+pub use values::{Batch, Change, Entry, Expect, Page, State, Storage, Versioned, Watch};
 
 #[doc(hidden)]
 pub use payload::host_buffer;

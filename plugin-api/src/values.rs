@@ -1,14 +1,23 @@
 //! The in-memory state and the durable storage, with typed values.
 
+mod batch;
+mod lasting;
+mod pages;
+mod watch;
+
 use octa_plugin_abi::operation::{self, expect};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Context, Payload,
     error::{Error, ErrorKind, Result},
+    host::Ask,
 };
+pub use batch::Batch;
+pub use pages::{Entry, Page};
+pub use watch::{Change, Watch};
 
-/// How often [`Storage::update`] tries again when others write meanwhile.
+/// How often [`State::update`] and [`Storage::update`] try again when others write meanwhile.
 const UPDATE_ATTEMPTS: usize = 64;
 
 /// A value and its version.
@@ -47,18 +56,24 @@ struct Operations {
     get: u32,
     set: u32,
     delete: u32,
+    list: u32,
+    changes: u32,
 }
 
 const STATE: Operations = Operations {
     get: operation::STATE_GET,
     set: operation::STATE_SET,
     delete: operation::STATE_DELETE,
+    list: operation::STATE_LIST,
+    changes: operation::STATE_CHANGES,
 };
 
 const STORAGE: Operations = Operations {
     get: operation::STORAGE_GET,
     set: operation::STORAGE_SET,
     delete: operation::STORAGE_DELETE,
+    list: operation::STORAGE_LIST,
+    changes: operation::STORAGE_CHANGES,
 };
 
 /// A namespace of values, whichever facility holds it.
@@ -69,19 +84,16 @@ struct Values<'a> {
     operations: Operations,
 }
 
-impl Values<'_> {
-    async fn get<T: DeserializeOwned>(self, key: &str) -> Result<Option<Versioned<T>>> {
-        let ask = self
-            .context
-            .ask(self.operations.get)
-            .target(self.namespace)
-            .key(key);
-        let answer = ask.await;
+impl<'a> Values<'a> {
+    fn ask(self, operation: u32, key: &'a str) -> Ask<'a> {
+        self.context.ask(operation).target(self.namespace).key(key)
+    }
+
+    async fn get<T: DeserializeOwned>(self, key: &'a str) -> Result<Option<Versioned<T>>> {
+        let answer = self.ask(self.operations.get, key).await;
         match answer.result {
             Ok(value) => {
-                let value = value.parse().map_err(|e| {
-                    e.context(format_args!("`{key}` in namespace `{}`", self.namespace))
-                })?;
+                let value = value.parse().map_err(|e| misread(key, self.namespace, e))?;
                 Ok(Some(Versioned {
                     value,
                     version: answer.number,
@@ -92,34 +104,28 @@ impl Values<'_> {
         }
     }
 
-    async fn set<T: Serialize + ?Sized>(self, key: &str, value: &T, expect: Expect) -> Result<u64> {
+    async fn set<T: Serialize + ?Sized>(
+        self,
+        key: &'a str,
+        value: &T,
+        expect: Expect,
+    ) -> Result<u64> {
         let (flags, version) = expect.to_abi();
-        let ask = self
-            .context
-            .ask(self.operations.set)
-            .target(self.namespace)
-            .key(key);
-        let answer = ask
-            .expect(flags, version)
-            .payload(Payload::json(value)?)
-            .await;
+        let ask = self.ask(self.operations.set, key).expect(flags, version);
+        let answer = ask.payload(Payload::json(value)?).await;
         answer.result.map(|_| answer.number)
     }
 
-    async fn delete(self, key: &str, expect: Expect) -> Result<bool> {
+    async fn delete(self, key: &'a str, expect: Expect) -> Result<bool> {
         let (flags, version) = expect.to_abi();
-        let ask = self
-            .context
-            .ask(self.operations.delete)
-            .target(self.namespace)
-            .key(key);
+        let ask = self.ask(self.operations.delete, key);
         let answer = ask.expect(flags, version).await;
         answer.result.map(|_| answer.number > 0)
     }
 
     async fn try_update<T>(
         self,
-        key: &str,
+        key: &'a str,
         mut change: impl FnMut(Option<T>) -> Result<T>,
     ) -> Result<T>
     where
@@ -142,6 +148,10 @@ impl Values<'_> {
     }
 }
 
+fn misread(key: &str, namespace: &str, error: Error) -> Error {
+    error.context(format_args!("`{key}` in namespace `{namespace}`"))
+}
+
 macro_rules! facility {
     ($(#[$doc:meta])* $name:ident, $operations:ident) => {
         $(#[$doc])*
@@ -158,7 +168,7 @@ macro_rules! facility {
             /// # Errors
             ///
             /// A missing permission, or a value that is not the JSON of a `T`.
-            pub async fn get<T: DeserializeOwned>(self, key: &str) -> Result<Option<T>> {
+            pub async fn get<T: DeserializeOwned>(self, key: &'a str) -> Result<Option<T>> {
                 Ok(self.0.get(key).await?.map(|found| found.value))
             }
 
@@ -239,9 +249,62 @@ macro_rules! facility {
             ///
             /// # Errors
             ///
-            /// A missing permission.
+            /// A missing permission or an invalid key.
             pub async fn delete(self, key: &str) -> Result<bool> {
                 self.0.delete(key, Expect::Any).await
+            }
+
+            /// Deletes a value if the expected version is there; answers whether there was one.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Conflict`] if another version was found; else as
+            /// [`delete`](Self::delete).
+            pub async fn compare_and_delete(self, key: &str, expect: Expect) -> Result<bool> {
+                self.0.delete(key, expect).await
+            }
+
+            /// Lists a page of at most `limit` values (1 to 1000) whose keys start with `prefix`,
+            /// after the key `after`. Writes meanwhile do not make it skip or repeat other keys.
+            ///
+            /// # Errors
+            ///
+            /// A missing permission, or a value that is not the JSON of a `T`.
+            pub async fn list<T: DeserializeOwned>(
+                self,
+                prefix: &str,
+                after: Option<&str>,
+                limit: u32,
+            ) -> Result<Page<T>> {
+                self.0.list(prefix, after, limit).await
+            }
+
+            /// Lists all values whose keys start with `prefix`, page by page: what is written
+            /// meanwhile is in it, or not.
+            ///
+            /// # Errors
+            ///
+            /// As [`list`](Self::list).
+            pub async fn list_all<T: DeserializeOwned>(self, prefix: &str) -> Result<Vec<Entry<T>>> {
+                self.0.list_all(prefix).await
+            }
+
+            /// Watches the keys that start with `prefix`, from now on: each change once, in order.
+            ///
+            /// To follow values from what they are now, watch first and read then.
+            ///
+            /// # Errors
+            ///
+            /// A missing permission or an invalid prefix.
+            pub async fn watch<T: DeserializeOwned>(self, prefix: &str) -> Result<Watch<T>> {
+                Watch::begin(self.0, prefix).await
+            }
+
+            /// Watches the keys that start with `prefix`, from behind a version on: where an
+            /// earlier [`Watch`] had [come to](Watch::version). What is amiss is told by the first
+            /// [`next`](Watch::next).
+            pub fn watch_after<T: DeserializeOwned>(self, prefix: &str, version: u64) -> Watch<T> {
+                Watch::new(self.0, prefix, version)
             }
         }
     };
@@ -255,156 +318,4 @@ facility! {
 facility! {
     /// Versioned values in the database; a write is durable when it is answered.
     Storage, STORAGE
-}
-
-/// One entry of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Entry<T> {
-    /// The key.
-    pub key: String,
-    /// The version of the value.
-    pub version: u64,
-    /// The value.
-    pub value: T,
-}
-
-/// One page of a list, in the order of the keys' bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Page<T> {
-    /// The entries.
-    pub entries: Vec<Entry<T>>,
-    /// Where the next page starts; `None` on the last one.
-    pub next: Option<String>,
-}
-
-impl State<'_> {
-    /// Lists the values whose keys start with `prefix`.
-    ///
-    /// # Errors
-    ///
-    /// A missing permission, or a value that is not the JSON of a `T`.
-    pub async fn list<T: DeserializeOwned>(self, prefix: &str) -> Result<Vec<Entry<T>>> {
-        let ask = self
-            .0
-            .context
-            .ask(operation::STATE_LIST)
-            .target(self.0.namespace)
-            .key(prefix);
-        ask.await.result?.parse()
-    }
-}
-
-impl Storage<'_> {
-    /// Lists a page of at most `limit` values whose keys start with `prefix`, after the key
-    /// `after`. Writes meanwhile do not make it skip or repeat other keys.
-    ///
-    /// # Errors
-    ///
-    /// A missing permission, or a value that is not the JSON of a `T`.
-    pub async fn list<T: DeserializeOwned>(
-        self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<T>> {
-        let ask = self
-            .0
-            .context
-            .ask(operation::STORAGE_LIST)
-            .target(self.0.namespace)
-            .key(prefix);
-        let after = Payload::copy_from_slice(after.unwrap_or_default().as_bytes());
-        ask.number(limit.into())
-            .payload(after)
-            .await
-            .result?
-            .parse()
-    }
-
-    /// Does all writes of `batch` or none; answers the new versions, 0 for deletions.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Conflict`] names the first write that found another version.
-    pub async fn batch(self, batch: Batch) -> Result<Vec<u64>> {
-        let ask = self
-            .0
-            .context
-            .ask(operation::STORAGE_BATCH)
-            .target(self.0.namespace);
-        let versions: Vec<Option<u64>> = ask
-            .payload(Payload::json(&batch.writes)?)
-            .await
-            .result?
-            .parse()?;
-        Ok(versions
-            .into_iter()
-            .map(Option::unwrap_or_default)
-            .collect())
-    }
-}
-
-/// Writes that are done together or not at all.
-#[derive(Debug, Default)]
-pub struct Batch {
-    writes: Vec<Write>,
-}
-
-#[derive(Debug, Serialize)]
-struct Write {
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<serde_json::Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expect: Option<u64>,
-}
-
-impl Batch {
-    /// A batch of nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a write.
-    ///
-    /// # Errors
-    ///
-    /// If `value` refuses to be serialised.
-    pub fn set<T: Serialize + ?Sized>(self, key: &str, value: &T) -> Result<Self> {
-        self.compare_and_set(key, value, Expect::Any)
-    }
-
-    /// Adds a write that expects a version.
-    ///
-    /// # Errors
-    ///
-    /// If `value` refuses to be serialised.
-    pub fn compare_and_set<T>(mut self, key: &str, value: &T, expect: Expect) -> Result<Self>
-    where
-        T: Serialize + ?Sized,
-    {
-        let value = Some(serde_json::to_value(value)?);
-        let expect = match expect {
-            Expect::Any => None,
-            Expect::Absent => Some(0),
-            Expect::Version(version) => Some(version),
-        };
-        self.writes.push(Write {
-            key: key.to_owned(),
-            value,
-            expect,
-        });
-        Ok(self)
-    }
-
-    /// Adds a deletion.
-    #[must_use]
-    pub fn delete(mut self, key: &str) -> Self {
-        self.writes.push(Write {
-            key: key.to_owned(),
-            value: None,
-            expect: None,
-        });
-        self
-    }
 }

@@ -15,7 +15,7 @@ fn storage_is_typed() {
     run(async {
         let running = Home::with(&["desk"]).start().await;
         let steps = running.call("desk.storage", json!(null)).await;
-        let conflict = "conflict: `desk/a` has version 1, expected version";
+        let conflict = "conflict: plugin `desk`: `desk/a` has version 1, expected version";
         let again = "(hint: someone else wrote it: \
                      read the record again and decide on what it is now)";
         assert_eq!(
@@ -24,10 +24,14 @@ fn storage_is_typed() {
                 null,
                 1,
                 format!("{conflict} 77 {again}"),
-                format!("conflict: `desk/a` has version 1, expected no record {again}"),
+                format!(
+                    "conflict: plugin `desk`: `desk/a` has version 1, expected no record {again}"
+                ),
                 11,
                 3,
-                format!("conflict: `desk/b` has version 3, expected no record {again}"),
+                format!(
+                    "conflict: plugin `desk`: `desk/b` has version 3, expected no record {again}"
+                ),
                 [["a", 11], ["b", 2]],
                 [["c", 3]],
                 [true, false],

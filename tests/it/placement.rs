@@ -6,6 +6,7 @@ mod calls;
 mod checks;
 mod errors;
 mod events;
+mod journal;
 mod keys;
 mod lifecycle;
 mod limits;

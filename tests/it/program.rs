@@ -61,7 +61,7 @@ impl Serving {
     }
 
     /// Runs the plugins of a home.
-    fn spawn(home: Home) -> Self {
+    pub(crate) fn spawn(home: Home) -> Self {
         let (plugins, data) = (home.plugins(), home.data());
         let config = home.root().join("octa.toml");
         fs::write(&config, home.toml()).expect("a file");
@@ -131,6 +131,22 @@ impl Serving {
         (status.code(), self.home)
     }
 
+    /// Sends it a signal.
+    pub(crate) fn send(&self, signal: Signal) {
+        let id = i32::try_from(self.process.0.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        kill_process(id.expect("a process id"), signal).expect("it runs");
+    }
+
+    /// Interrupts it as Ctrl-C does; its home stays.
+    pub(crate) fn end(mut self) -> Home {
+        self.send(Signal::INT);
+        let status = self.process.0.wait().expect("it is ours");
+        assert!(status.success(), "{status}");
+        self.home
+    }
+
     /// Ends it as nothing it could do anything about.
     pub(crate) fn kill(mut self) -> Home {
         self.process.0.kill().expect("it runs");
@@ -139,16 +155,11 @@ impl Serving {
     }
 
     /// Interrupts it as Ctrl-C does; answers what it printed and what it told.
-    pub(crate) fn interrupt(mut self) -> [String; 2] {
-        let id = i32::try_from(self.process.0.id())
-            .ok()
-            .and_then(Pid::from_raw);
-        kill_process(id.expect("a process id"), Signal::INT).expect("it runs");
-        let status = self.process.0.wait().expect("it is ours");
-        assert!(status.success(), "{status}");
+    pub(crate) fn interrupt(self) -> [String; 2] {
+        let home = self.end();
         ["stdout", "stderr"].map(|name| {
-            let text = read(&self.home.root().join(name));
-            self.home.anonymous(&String::from_utf8_lossy(&text))
+            let text = read(&home.root().join(name));
+            home.anonymous(&String::from_utf8_lossy(&text))
         })
     }
 }

@@ -30,11 +30,15 @@ pub(crate) struct Options {
     /// and nothing else.
     #[arg(long, conflicts_with = "only")]
     peers: bool,
-    /// Measures how calls and events grow with how many there are of something, draws that into
-    /// `docs/services-growth.svg` and `docs/events-growth.svg`, and measures nothing else.
-    #[arg(long, conflicts_with_all = ["only", "peers", "markdown"])]
+    /// Measures how calls, events and storage grow with how many there are of something, draws that
+    /// into `docs/services-growth.svg`, `docs/events-growth.svg` and `docs/storage-growth.svg`, and
+    /// measures nothing else.
+    #[arg(long, conflicts_with_all = ["peers", "markdown"])]
     plot: bool,
-    /// Measures only the rows whose name contains this.
+    /// Lets storage grow to ten million keys, which takes minutes.
+    #[arg(long, requires = "plot")]
+    long: bool,
+    /// Measures only the rows, or the plots, whose name contains this.
     only: Option<String>,
 }
 
@@ -56,17 +60,20 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     } else if options.plot {
         bench.arg("growth");
         bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
-        for what in ["services", "events"] {
+        for what in ["services", "events", "storage"] {
             let plot = format!("docs/{what}-growth.svg");
             bench
                 .arg(format!("--{what}"))
                 .arg(workspace.root().join(plot));
         }
+        bench.args(options.long.then_some("--long"));
+        bench.args(&options.only);
     } else {
         bench.arg("floors");
         bench.arg("--plugin").arg(ours.get("octa_bench_plugin")?);
         bench.arg("--marker").arg(ours.get("octa_bench_marker")?);
         bench.arg("--floor").arg(ours.get("octa_bench_floor")?);
+        bench.arg("--idle").arg(ours.get("octa-bench-idle")?);
         bench.args(&options.only);
     }
     succeed(&mut bench)

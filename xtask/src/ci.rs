@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{fuzz, instructions, licences, models, readme, soak};
+use crate::{crash, fuzz, instructions, licences, models, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -46,6 +46,10 @@ const STEPS: &[Step] = &[
     Step {
         title: "soak",
         run: soak::run_short,
+    },
+    Step {
+        title: "crashes",
+        run: crash::run_short,
     },
     Step {
         title: "fuzzing",

@@ -95,19 +95,21 @@ fn build_plugins(
 }
 
 fn build_program(workspace: &Workspace, options: &Options) -> Result<Utf8PathBuf> {
-    let mut cargo = workspace.cargo("build");
     // Unoptimized with the features that the tests have built its dependencies with.
     let what: &[&str] = match options.debug {
-        true => &["--workspace", "--bin", "octa-soak"],
+        true => &["--workspace"],
         false => &["--release", "--package", "octa-soak"],
     };
-    cargo.args(what);
-    let program = artifacts(cargo, program_of)?.pop();
-    program.context("the build made no program")
+    program(workspace, "octa-soak", what)
 }
 
-fn program_of(made: Artifact) -> Option<Utf8PathBuf> {
-    made.executable.filter(|_| made.target.name == "octa-soak")
+/// Builds a program, with these arguments of cargo.
+pub(crate) fn program(workspace: &Workspace, name: &str, what: &[&str]) -> Result<Utf8PathBuf> {
+    let mut cargo = workspace.cargo("build");
+    cargo.args(what).args(["--bin", name]);
+    let is_it = |made: Artifact| made.executable.filter(|_| made.target.name == name);
+    let program = artifacts(cargo, is_it)?.pop();
+    program.context("the build made no program")
 }
 
 fn plugin_of(made: Artifact) -> Option<Utf8PathBuf> {
@@ -121,7 +123,7 @@ fn plugin_of(made: Artifact) -> Option<Utf8PathBuf> {
 /// What cargo makes, as far as it is `wanted`.
 fn artifacts(
     mut cargo: Command,
-    wanted: fn(Artifact) -> Option<Utf8PathBuf>,
+    wanted: impl Fn(Artifact) -> Option<Utf8PathBuf>,
 ) -> Result<Vec<Utf8PathBuf>> {
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let mut child = cargo

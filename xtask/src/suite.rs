@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 
 use crate::not_run::{self, NotRun};
-use crate::tools;
+use crate::tools::{self, postgres::Postgres};
 use crate::workspace::{Workspace, succeed, variable};
 
 /// Fetches the tools, runs the tests, and prints last what could not be run.
@@ -30,6 +30,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             ))?;
         }
     }
+
+    Postgres::hand_to(workspace, &mut cargo);
 
     let outcome = succeed(&mut cargo);
     let missing = not_run.lines()?;

@@ -1,9 +1,10 @@
-//! The optional tools: a second Rust compiler for the tests, and what counts instructions.
+//! The optional tools: a second Rust compiler and PostgreSQL for the tests, and what counts instructions.
 //! Where the compiler comes from is decided here; unpacking is the job of `debian`, asking a compiler what it is that of `compiler`.
 
 pub(crate) mod compiler;
 pub(crate) mod debian;
 pub(crate) mod gungraun;
+pub(crate) mod postgres;
 pub(crate) mod valgrind;
 
 use anyhow::{Context, Error, Result, bail, ensure};
@@ -13,6 +14,7 @@ use clap::Args;
 use crate::workspace::{Workspace, variable};
 use compiler::Compiler;
 use debian::Debian;
+use postgres::Postgres;
 use valgrind::Valgrind;
 
 /// The variable that names the second compiler: read by the tests, and here if the developer has set it.
@@ -48,7 +50,9 @@ pub(crate) fn show(workspace: &Workspace, options: &Options) {
     ];
     let rows = compilers.map(|(name, found)| (name, found.map(|compiler| compiler.to_string())));
     let valgrind = Valgrind::find(workspace, fetch).map(|valgrind| valgrind.to_string());
-    for (name, found) in rows.into_iter().chain([("valgrind", valgrind)]) {
+    let postgres = Postgres::find(workspace, fetch).map(|postgres| postgres.to_string());
+    let others = [("valgrind", valgrind), ("postgresql", postgres)];
+    for (name, found) in rows.into_iter().chain(others) {
         match found {
             Ok(tool) => println!("{name:<14}{tool}"),
             Err(reason) => println!("{name:<14}missing: {}", tell(&reason)),

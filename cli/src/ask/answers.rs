@@ -89,7 +89,7 @@ struct Cleared {
 /// An answer of another shape than this program knows.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not understood")]
-pub(super) struct Strange(#[from] serde_json::Error);
+pub(crate) struct Strange(#[from] serde_json::Error);
 
 impl Explain for Strange {
     fn kind(&self) -> &'static str {

@@ -50,7 +50,7 @@ impl Explain for InputError {
 }
 
 /// The JSON of an argument; `command` is what was typed before it.
-pub(super) fn read(argument: &str, command: &str) -> Result<String, InputError> {
+pub(crate) fn read(argument: &str, command: &str) -> Result<String, InputError> {
     let text = match argument {
         "-" => from_stdin()?,
         typed => typed.to_owned(),

@@ -136,7 +136,7 @@ async fn apart<T: Send + 'static>(
     })
 }
 
-fn text(request: &Request<Bytes>, header: &str) -> Result<Option<String>, ErrorBody> {
+pub(super) fn text(request: &Request<Bytes>, header: &str) -> Result<Option<String>, ErrorBody> {
     let value = request.headers().get(header);
     let read = value.map(|value| {
         let text = std::str::from_utf8(value.as_bytes());
@@ -155,7 +155,7 @@ fn deadline(request: &Request<Bytes>) -> Result<Option<Duration>, ErrorBody> {
 }
 
 /// Whether a header is there that is a switch.
-fn switch(request: &Request<Bytes>, header: &str) -> Result<bool, ErrorBody> {
+pub(super) fn switch(request: &Request<Bytes>, header: &str) -> Result<bool, ErrorBody> {
     match text(request, header)?.as_deref() {
         None | Some("false") => Ok(false),
         Some(TRUE) => Ok(true),
@@ -180,7 +180,7 @@ pub(super) async fn take(body: Incoming) -> Result<Bytes, ErrorBody> {
 }
 
 /// Reads a body that must be JSON; no body is `null`.
-fn read(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
+pub(super) fn read(bytes: &[u8]) -> Result<Box<RawValue>, ErrorBody> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(RawValue::NULL.to_owned());
     }

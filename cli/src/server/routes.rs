@@ -67,6 +67,14 @@ impl Admin {
                 self.subscriptions(plugin.first().copied())?
             }
             ["v1", "dead-letters", ref rest @ ..] => self.letters(&method, rest, &path).await?,
+            ["v1", "storage", ref rest @ ..] => {
+                let asked = self.storage_request(&request, rest)?;
+                self.desk.answer(&asked).await?
+            }
+            ["v1", "backup"] => {
+                let lines = self.backup(&request, self.meta(correlation))?;
+                return Ok(Reply::Lines(lines));
+            }
             ["v1", "tail", pattern] => {
                 only(method, Method::GET)?;
                 let events = self.kernel.subscribe(pattern).await;
@@ -207,7 +215,7 @@ pub(super) fn only(found: Method, expected: Method) -> Result<(), Refusal> {
     }
 }
 
-fn unsupported(found: &Method, allowed: &'static str) -> Refusal {
+pub(super) fn unsupported(found: &Method, allowed: &'static str) -> Refusal {
     let expected = allowed.replace(", ", "` or `");
     Refusal {
         error: Box::new(ErrorBody {
@@ -229,7 +237,8 @@ pub(super) fn unknown(path: &str) -> ErrorBody {
              /v1/capabilities, /v1/services, /v1/services/CAPABILITY, /v1/call/CAPABILITY, \
              /v1/publish/TOPIC, /v1/clear/TOPIC, /v1/tail/PATTERN, /v1/subscriptions, \
              /v1/subscriptions/PLUGIN, /v1/dead-letters, /v1/dead-letters/replay, \
-             /v1/dead-letters/ID and /v1/dead-letters/ID/{replay,forget}"
+             /v1/dead-letters/ID, /v1/dead-letters/ID/{replay,forget}, /v1/storage, \
+             /v1/storage/NAMESPACE, /v1/storage/NAMESPACE/KEY and /v1/backup"
                 .to_owned(),
         ),
         ..ErrorBody::default()
@@ -237,7 +246,7 @@ pub(super) fn unknown(path: &str) -> ErrorBody {
 }
 
 /// Undoes percent-encoding; what is not encoded right stays as it is.
-fn decode(path: &str) -> String {
+pub(super) fn decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [first, after @ ..] = rest {
@@ -278,7 +287,7 @@ mod tests {
             assert!(DOCUMENT.contains(path), "{path}");
             count += 1;
         }
-        assert_eq!(count, 19);
+        assert_eq!(count, 23);
         assert!(DOCUMENT.matches("curl ").count() >= count);
         let of_plugins = ACTIONS.iter().chain(&REPLACEMENTS);
         for action in of_plugins.chain(&letters::ACTIONS) {

@@ -174,8 +174,8 @@ mod tests {
             ),
             (
                 "limits = { memory = \"512\" }",
-                "octa.toml:2:21: `plugins.lamp.limits.memory` is `\"512\"`, expected an amount \
-                 such as \"0\", \"64KiB\", \"512MiB\" or \"2GiB\"",
+                "octa.toml:2:21: `plugins.lamp.limits.memory` is `\"512\"` without a unit, \
+                 expected an amount such as \"0\", \"64KiB\", \"512MiB\" or \"2GiB\"",
             ),
             (
                 "limits = { memory = \"0\" }",

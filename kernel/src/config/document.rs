@@ -10,12 +10,13 @@ use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::bytes::{self, Unlike};
 use super::path::Path;
 use super::place::Place;
 use super::schema_check::Mismatch;
 use super::schema_words::join;
 use super::section::Section;
-use super::{ConfigError, bytes, duration};
+use super::{ConfigError, duration};
 use crate::nearest::nearest;
 
 /// What a pattern looks like, for messages.
@@ -182,7 +183,14 @@ impl<'a> Node<'a> {
     /// An amount of memory.
     pub(super) fn bytes(&self) -> Result<u64, ConfigError> {
         let text = self.text(bytes::EXPECTED)?;
-        bytes::parse(text).ok_or_else(|| self.mismatch(bytes::EXPECTED))
+        bytes::parse(text).map_err(|unlike| {
+            let found = format!("`{text:?}`{}", unlike.words());
+            let mismatch = Mismatch::new(self.path, found, bytes::EXPECTED);
+            self.error(match unlike {
+                Unlike::BadUnit(meant) => mismatch.suggesting(meant),
+                _ => mismatch,
+            })
+        })
     }
 
     /// An amount of memory that is not nothing.
@@ -320,6 +328,21 @@ impl<'a> Node<'a> {
         self.error(Mismatch::new(self.path, found, expected))
     }
 
+    /// The same, with what to do about it.
+    pub(super) fn advise(
+        &self,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> ConfigError {
+        self.error(Mismatch::new(self.path, found, expected).advising(hint))
+    }
+
+    /// The error that a key beside this one is missing.
+    pub(super) fn lacks(&self, path: &str, expected: &str) -> ConfigError {
+        self.error(Mismatch::new(path, "missing", expected))
+    }
+
     fn misnamed(&self, error: NameError) -> ConfigError {
         ConfigError::Misnamed {
             place: self.place(),
@@ -348,7 +371,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn place(&self) -> Place {
+    /// Where it stands, as a key.
+    pub(super) fn shown(&self) -> String {
+        self.path.to_string()
+    }
+
+    pub(super) fn place(&self) -> Place {
         Place::of(&self.document.file, self.document.text, self.value.span())
     }
 }

@@ -29,7 +29,7 @@ pub struct Mismatch {
     pub found: String,
     /// What the schema allows there.
     pub expected: String,
-    suggestion: Option<String>,
+    hint: Option<String>,
 }
 
 impl Mismatch {
@@ -42,20 +42,23 @@ impl Mismatch {
             path: path.to_string(),
             found: found.into(),
             expected: expected.into(),
-            suggestion: None,
+            hint: None,
         }
     }
 
     pub(super) fn suggesting(mut self, name: Option<&str>) -> Self {
-        self.suggestion = name.map(str::to_owned);
+        self.hint = name.map(|name| format!("did you mean `{name}`?"));
         self
     }
 
-    /// Names what was probably meant.
+    pub(super) fn advising(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names what was probably meant, or what to do instead.
     pub fn hint(&self) -> Option<String> {
-        self.suggestion
-            .as_ref()
-            .map(|name| format!("did you mean `{name}`?"))
+        self.hint.clone()
     }
 }
 

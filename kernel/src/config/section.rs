@@ -276,7 +276,7 @@ fn secret(table: &Map<String, Value>) -> Option<(&str, &str)> {
     }
 }
 
-fn without_newline(mut text: String) -> String {
+pub(super) fn without_newline(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

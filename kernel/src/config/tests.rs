@@ -164,7 +164,7 @@ fn each_mistake_is_told_with_its_place() {
         (
             "[plugin.a]",
             "octa.toml:1:2: `plugin` is an unknown key, expected `kernel`, `storage`, \
-             `capabilities`, `pipelines` or `plugins`\n\
+             `state`, `capabilities`, `pipelines` or `plugins`\n\
              did you mean `plugins`?",
         ),
         (
@@ -180,12 +180,6 @@ fn each_mistake_is_told_with_its_place() {
             "[kernel]\nstop_deadline = 10",
             "octa.toml:2:17: `kernel.stop_deadline` is `10`, expected a duration above zero \
              such as \"250ms\", \"10s\", \"2m\" or \"1h\"",
-        ),
-        (
-            "[storage]\nadapter = \"sqllite\"",
-            "octa.toml:2:11: `storage.adapter` is `\"sqllite\"`, \
-             expected `\"sqlite\"` or `\"memory\"`\n\
-             did you mean `sqlite`?",
         ),
         (
             "[storage]\npath = \"\"",

@@ -14,8 +14,8 @@ use super::*;
 use crate::{
     bus::{Subscription, SubscriptionOptions},
     storage::{
-        Address, Batch, BoxFuture, Memory, Outcome, Page, Query, Record, StorageAdapter,
-        StorageError,
+        Address, Batch, BoxFuture, Change, Changes, Memory, Outcome, Page, Query, Record, Since,
+        Snapshot, StorageAdapter, StorageError, Usage,
     },
     time::VirtualClock,
 };
@@ -281,6 +281,26 @@ impl StorageAdapter for Slow {
             true => Box::pin(async { Err(StorageError::Closed) }),
             false => self.memory.list(query),
         }
+    }
+
+    fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
+        self.memory.changes(since)
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
+        self.memory.usage()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
+        self.memory.snapshot()
+    }
+
+    fn replicate<'a>(
+        &'a self,
+        changes: &'a [Change],
+        last_version: u64,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        self.memory.replicate(changes, last_version)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {

@@ -3,10 +3,12 @@
 
 mod early;
 mod handover;
+mod journal;
 mod leftovers;
 mod retained;
 mod standstill;
 mod threads;
+mod values;
 
 use std::{sync::mpsc, task::Waker};
 
@@ -18,14 +20,17 @@ use crate::{
     bus::{Subscription, SubscriptionOptions},
     config::Config,
     fate::Fate,
+    journal::Neighbours,
     linked::Linked,
     pool::Keep,
     services::Intake,
     spare::Spare,
-    storage::Memory,
+    storage::{Memory, Quota},
     time::VirtualClock,
 };
 
+/// What each namespace of the state may hold.
+const QUOTA: Quota = Quota { bytes: 1 << 10 };
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A kernel without a manager.
@@ -53,16 +58,20 @@ impl Bench {
         let keep: Keep = Arc::new(());
         let (shared, wall): (Arc<dyn Clock>, _) = (Arc::new(clock.clone()), clock.clone());
         let pool = Pool::new(threads, &keep);
+        let storage = Storage::new(Memory::new());
+        let handle = runtime.handle().clone();
+        let bus = Bus::new(Arc::new(move || number(wall.wall()).number));
         let services = Services::new(shared.clone(), Spare::new(&keep), pool.clone(), DEADLINE);
         let commons = Commons {
-            bus: Bus::new(Arc::new(move || number(wall.wall()).number)),
+            journals: Journals::new(&storage, &bus, &shared, &handle, Neighbours::None),
+            bus,
             letters: DeadLetters::new(shared.clone()),
             services,
-            state: State::new(),
-            storage: Storage::new(Memory::new()),
+            state: State::new(shared.clone(), QUOTA),
+            storage,
             clock: shared,
             pool,
-            runtime: runtime.handle().clone(),
+            runtime: handle,
         };
         Self {
             commons,

@@ -314,6 +314,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<Problem> {
         }
     };
     check("storage", before.storage == after.storage);
+    check("state", before.state == after.state);
     let (before, after) = (&before.kernel, &after.kernel);
     check(
         "kernel.call_deadline",

@@ -1,10 +1,23 @@
-//! State as its users see it: versions, expectations, watching.
+//! State as its users see it: versions, expectations, quotas. What takes time, who watches, and any course of
+//! operations beside a model have files of their own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake};
+mod expiring;
+mod model;
+mod watching;
+
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use super::*;
+use crate::storage::{Change, Notice};
+use crate::time::VirtualClock;
+
+const QUOTA: Quota = Quota { bytes: 1_000 };
+
+fn state() -> (State, VirtualClock) {
+    let clock = VirtualClock::default();
+    (State::new(Arc::new(clock.clone()), QUOTA), clock)
+}
 
 fn json(text: &str) -> Payload {
     Payload::from(text.as_bytes())
@@ -12,36 +25,53 @@ fn json(text: &str) -> Payload {
 
 fn value(state: &State, key: &str) -> Option<String> {
     let record = state.get("a", key).expect("a valid key")?;
-    Some(String::from_utf8_lossy(&record.value).into_owned())
+    Some(text(&record.value))
 }
 
-/// Takes all notices that are there: `key=value@version`, `key@version` for a deletion, `missed n`.
-fn told(watcher: &mut Watcher) -> Vec<String> {
-    let mut cx = Context::from_waker(std::task::Waker::noop());
+fn text(value: &Payload) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// `key=value@version`, `key@version` for a deletion.
+fn shown(change: &Change) -> String {
+    let value = change.value.as_ref();
+    let value = value.map_or(String::new(), |value| format!("={}", text(value)));
+    format!("{}{value}@{}", change.key, change.version)
+}
+
+/// Takes all notices that are there.
+fn told(watcher: &mut Watcher<State>) -> Vec<String> {
     let mut told = Vec::new();
-    while let Poll::Ready(Some(notice)) = watcher.poll_next(&mut cx) {
-        told.push(match notice {
-            Notice::Changed(Change {
-                key,
-                version,
-                value: None,
-            }) => format!("{key}@{version}"),
-            Notice::Changed(Change {
-                key,
-                version,
-                value: Some(value),
-            }) => {
-                format!("{key}={}@{version}", String::from_utf8_lossy(&value))
-            }
-            Notice::Missed(count) => format!("missed {count}"),
+    while let Some(notice) = next(watcher) {
+        told.push(match notice.expect("it is open") {
+            Notice::Changed(change) => shown(&change),
+            Notice::Missed => "missed".to_owned(),
         });
     }
     told
 }
 
+/// Takes a notice that is there.
+fn next(watcher: &mut Watcher<State>) -> Option<Result<Notice, StateError>> {
+    at_once(watcher.next())
+}
+
+/// What a future gives at its first poll; it is dropped after it.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(ready) => Some(ready),
+        Poll::Pending => None,
+    }
+}
+
+fn watch(state: &State, namespace: &str, prefix: &str) -> Watcher<State> {
+    let watcher = at_once(state.watch(namespace, prefix)).expect("answered at once");
+    watcher.expect("a valid prefix")
+}
+
 #[test]
 fn versions_grow_and_are_never_given_twice() {
-    let state = State::new();
+    let (state, _) = state();
     assert_eq!(state.set("a", "k", json("1")), Ok(1));
     assert_eq!(state.set("a", "k", json("2")), Ok(2));
     assert_eq!(state.delete("a", "k"), Ok(true));
@@ -64,32 +94,58 @@ fn versions_grow_and_are_never_given_twice() {
 
 #[test]
 fn refuses_what_is_not_json() {
-    let state = State::new();
+    let (state, _) = state();
     let error = state.set("a", "k", json("nope")).expect_err("is not JSON");
     let expect = "the value for `a/k` is not JSON: expected ident at line 1 column 2";
     assert_eq!(error.to_string(), expect);
-    assert!(state.watch("a", Keys::One(String::new())).is_err());
-    assert!(state.watch("no/name", Keys::Prefix(String::new())).is_err());
+    let malformed = at_once(state.watch("no/name", "")).expect("answered at once");
+    assert!(matches!(malformed, Err(StateError::Invalid(_))));
+    let long = "k".repeat(513);
+    let malformed = at_once(state.watch_after("a", &long, 1)).expect("answered at once");
+    assert!(matches!(malformed, Err(StateError::Invalid(_))));
 }
 
 #[test]
 fn lists_in_order() {
-    let state = State::new();
+    let (state, _) = state();
     for key in ["b", "ab", "a", "aa"] {
         state.set("a", key, json("1")).expect("valid");
     }
-    let query = Query::new("a", "a")
-        .and_then(|query| query.limit(2))
-        .expect("valid");
-    let page = state.list(query);
+    let query = Query::new("a", "a").and_then(|query| query.limit(2));
+    let page = state.list(query.expect("valid"));
     let keys: Vec<_> = page.entries.iter().map(|entry| &*entry.key).collect();
     assert_eq!((keys, page.next.as_deref()), (vec!["a", "aa"], Some("aa")));
 }
 
 #[test]
+fn a_namespace_grows_to_its_quota_and_no_further() {
+    let (state, _) = state();
+    let text = |bytes: usize| json(&format!("\"{}\"", "x".repeat(bytes - 2)));
+    state.set("a", "1", text(499)).expect("there is room");
+    state.set("a", "2", text(499)).expect("there is room");
+    let error = state.set("a", "3", json("1")).expect_err("full");
+    let expect = "`a/3` would bring namespace `a` to 1002 bytes, its quota is 1000";
+    assert_eq!(error.to_string(), expect);
+    assert!(error.hint().is_some());
+    state.set("b", "3", text(999)).expect("another's room");
+    let usage = |records, bytes| Usage { records, bytes };
+    let expect = [("a".into(), usage(2, 1000)), ("b".into(), usage(1, 1000))];
+    assert_eq!(state.usage(), expect);
+
+    // What does not make it grow is never refused, and a conflict is said first.
+    state.set("a", "1", text(499)).expect("it is as large");
+    let stale = state.compare_and_set("a", "3", Expect::Version(1), text(600));
+    assert!(matches!(stale, Err(StateError::Conflict(_))));
+    state.set("a", "1", text(400)).expect("it is smaller");
+    state.set("a", "3", text(98)).expect("there is room again");
+    state.delete("a", "2").expect("valid");
+    state.set("a", "4", text(499)).expect("there is room again");
+}
+
+#[test]
 fn many_writers_lose_no_update() {
-    let state = State::new();
-    let mut watcher = state.watch("a", Keys::One("count".into())).expect("valid");
+    let (state, _) = state();
+    let mut watcher = watch(&state, "a", "count");
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| (0..100).for_each(|_| while !increment(&state) {}));
@@ -110,93 +166,4 @@ fn increment(state: &State) -> bool {
     });
     let value = json(&u64::to_string(&(count + 1)));
     state.compare_and_set("a", "count", expect, value).is_ok()
-}
-
-#[test]
-fn a_watcher_hears_its_keys_only_and_each_change_once() {
-    let state = State::new();
-    state.set("a", "lamp.1", json("0")).expect("valid");
-    let mut one = state.watch("a", Keys::One("lamp.1".into())).expect("valid");
-    let mut lamps = state
-        .watch("a", Keys::Prefix("lamp.".into()))
-        .expect("valid");
-    let mut all = state
-        .watch("a", Keys::Prefix(String::new()))
-        .expect("valid");
-    let mut other = state
-        .watch("b", Keys::Prefix(String::new()))
-        .expect("valid");
-    state.set("a", "lamp.1", json("1")).expect("valid");
-    state.set("a", "lamp.10", json("2")).expect("valid");
-    state.set("a", "door", json("3")).expect("valid");
-    state.delete("a", "lamp.1").expect("valid");
-    state.delete("a", "lamp.1").expect("valid");
-    state
-        .compare_and_set("a", "door", Expect::Absent, json("4"))
-        .expect_err("is there");
-
-    assert_eq!(told(&mut one), ["lamp.1=1@2", "lamp.1@5"]);
-    assert_eq!(told(&mut lamps), ["lamp.1=1@2", "lamp.10=2@3", "lamp.1@5"]);
-    assert_eq!(
-        told(&mut all),
-        ["lamp.1=1@2", "lamp.10=2@3", "door=3@4", "lamp.1@5"]
-    );
-    assert_eq!(told(&mut other), [""; 0]);
-    assert_eq!(told(&mut all), [""; 0]);
-}
-
-#[test]
-fn a_slow_watcher_loses_the_oldest_and_is_told() {
-    let state = State::new();
-    let mut watcher = state
-        .watch("a", Keys::Prefix(String::new()))
-        .expect("valid");
-    for _ in 0..WATCH_CAPACITY + 3 {
-        state.set("a", "k", json("1")).expect("valid");
-    }
-    let told = told(&mut watcher);
-    assert_eq!(told[..2], ["missed 3", "k=1@4"]);
-    assert_eq!(told.len(), WATCH_CAPACITY + 1);
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-#[test]
-fn a_waiting_watcher_is_woken_by_a_change_and_by_the_end() {
-    let state = State::new();
-    let mut watcher = state.watch("a", Keys::One("k".into())).expect("valid");
-    let woken = Arc::new(Woken::default());
-    let waker = woken.clone().into();
-    let mut cx = Context::from_waker(&waker);
-
-    assert_eq!(watcher.poll_next(&mut cx), Poll::Pending);
-    state.set("a", "k", json("1")).expect("valid");
-    assert!(woken.0.swap(false, Ordering::Relaxed), "a change wakes");
-    let change = Change::new("k", 1, Some(json("1")));
-    assert_eq!(
-        watcher.poll_next(&mut cx),
-        Poll::Ready(Some(Notice::Changed(change)))
-    );
-
-    assert_eq!(watcher.poll_next(&mut cx), Poll::Pending);
-    drop(state);
-    assert!(woken.0.swap(false, Ordering::Relaxed), "the end wakes");
-    assert_eq!(watcher.poll_next(&mut cx), Poll::Ready(None));
-}
-
-#[test]
-fn a_dropped_watcher_is_forgotten() {
-    let state = State::new();
-    let kept = state.watch("a", Keys::One("k".into())).expect("valid");
-    drop(state.watch("a", Keys::One("k".into())).expect("valid"));
-    assert_eq!(state.inner.shard("a").read().watches.len(), 1);
-    drop(kept);
-    assert_eq!(state.inner.shard("a").read().watches.len(), 0);
 }

@@ -1,13 +1,21 @@
 //! Writes that are applied together, all or none.
+
+use std::sync::Arc;
+
 use octa_plugin_api::Payload;
 
-use super::check::{self, Invalid, MAX_BATCH_BYTES, MAX_BATCH_WRITES};
+use super::check::{self, Invalid, MAX_BATCH_BYTES, MAX_BATCH_WRITES, MAX_KEY_BYTES};
+use super::quota::Quota;
 use super::record::{Address, Expect};
+
+/// The digits of a version at the end of an appended key.
+const DIGITS: usize = 20;
 
 /// Checked writes that are applied in order, all or none.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     writes: Vec<Write>,
+    quotas: Vec<(Arc<str>, Quota)>,
     bytes: usize,
 }
 
@@ -28,7 +36,28 @@ impl Batch {
         let at = Address::new(namespace, key)?;
         let value = value.into();
         check::value(at, &value)?;
-        self.push(Write::new(at, expect, Some(value)))
+        self.push(at, false, expect, Some(value))
+    }
+
+    /// Adds the writing of a value under a new key: `prefix` and behind it the version of this write, in
+    /// 20 digits, so that such keys sort in the order in which they were committed.
+    ///
+    /// A refused one leaves the batch as it was.
+    pub fn append(
+        &mut self,
+        namespace: &str,
+        prefix: &str,
+        value: impl Into<Payload>,
+    ) -> Result<&mut Self, Invalid> {
+        let at = Address::new(namespace, prefix)?;
+        let value = value.into();
+        check::value(at, &value)?;
+        let bytes = prefix.len() + DIGITS;
+        if bytes > MAX_KEY_BYTES {
+            let what = format!("a key appended to `{at}`");
+            return Err(check::too_large(what, bytes, "bytes", MAX_KEY_BYTES));
+        }
+        self.push(at, true, Expect::Any, Some(value))
     }
 
     /// Adds the deletion of a record; a refused one leaves the batch as it was.
@@ -39,7 +68,16 @@ impl Batch {
         expect: Expect,
     ) -> Result<&mut Self, Invalid> {
         let at = Address::new(namespace, key)?;
-        self.push(Write::new(at, expect, None))
+        self.push(at, false, expect, None)
+    }
+
+    /// Refuses the batch if it makes a namespace grow beyond `quota`; the last one said of a namespace holds.
+    pub fn bound(&mut self, namespace: &str, quota: Quota) -> &mut Self {
+        match self.quotas.iter_mut().find(|(of, _)| **of == *namespace) {
+            Some((_, bound)) => *bound = quota,
+            None => self.quotas.push((namespace.into(), quota)),
+        }
+        self
     }
 
     /// Returns the writes in order.
@@ -47,7 +85,43 @@ impl Batch {
         &self.writes
     }
 
-    fn push(&mut self, write: Write) -> Result<&mut Self, Invalid> {
+    /// Returns the bytes of its namespaces, keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns what the namespaces may grow to.
+    pub fn quotas(&self) -> &[(Arc<str>, Quota)] {
+        &self.quotas
+    }
+
+    /// Returns the quota that bounds a namespace.
+    pub fn quota(&self, namespace: &str) -> Option<Quota> {
+        let mut quotas = self.quotas.iter();
+        quotas
+            .find(|(of, _)| **of == *namespace)
+            .map(|(_, quota)| *quota)
+    }
+
+    fn push(
+        &mut self,
+        at: Address<'_>,
+        is_appended: bool,
+        expect: Expect,
+        value: Option<Payload>,
+    ) -> Result<&mut Self, Invalid> {
+        // Writes to one namespace, which is nearly always so, share its name.
+        let namespace = match self.writes.last() {
+            Some(last) if *last.namespace == *at.namespace() => last.namespace.clone(),
+            _ => at.namespace().into(),
+        };
+        let write = Write {
+            namespace,
+            key: at.key().into(),
+            is_appended,
+            expect,
+            value,
+        };
         let writes = self.writes.len() + 1;
         let bytes = self.bytes + write.bytes();
         let what = || "a batch".to_owned();
@@ -66,25 +140,30 @@ impl Batch {
 /// One write of a batch.
 #[derive(Clone, Debug)]
 pub struct Write {
-    namespace: Box<str>,
-    key: Box<str>,
+    namespace: Arc<str>,
+    key: Arc<str>,
+    is_appended: bool,
     expect: Expect,
     value: Option<Payload>,
 }
 
 impl Write {
-    fn new(at: Address<'_>, expect: Expect, value: Option<Payload>) -> Self {
-        Self {
-            namespace: at.namespace().into(),
-            key: at.key().into(),
-            expect,
-            value,
+    /// Returns the namespace that it writes to.
+    pub fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
+    /// Returns the key that it writes to if it takes this version; only an appended key depends on it.
+    pub fn key(&self, version: u64) -> Arc<str> {
+        match self.is_appended {
+            true => appended(&self.key, version).into(),
+            false => self.key.clone(),
         }
     }
 
-    /// Returns where it writes.
-    pub fn address(&self) -> Address<'_> {
-        Address::checked(&self.namespace, &self.key)
+    /// Returns the prefix of an appended key, for an adapter that asks what is there before it knows versions.
+    pub fn appended_to(&self) -> Option<&Arc<str>> {
+        self.is_appended.then_some(&self.key)
     }
 
     /// Returns what it expects to find.
@@ -100,6 +179,11 @@ impl Write {
     fn bytes(&self) -> usize {
         self.namespace.len() + self.key.len() + self.value.as_ref().map_or(0, |value| value.len())
     }
+}
+
+/// Returns the key of what was appended to `prefix` with a version.
+pub fn appended(prefix: &str, version: u64) -> String {
+    format!("{prefix}{version:0DIGITS$}")
 }
 
 /// What became of one write.
@@ -165,5 +249,24 @@ mod tests {
             refused.to_string(),
             "a batch has 17825792 bytes, expected 1 to 16777216"
         );
+    }
+
+    #[test]
+    fn an_appended_key_has_room_for_its_version() {
+        let mut batch = Batch::new();
+        let longest = "k".repeat(MAX_KEY_BYTES - DIGITS);
+        let value = || Payload::from(&b"1"[..]);
+        batch.append("a", &longest, value()).expect("fits");
+        assert_eq!(batch.writes()[0].key(u64::MAX).len(), MAX_KEY_BYTES);
+        let refused = batch
+            .append("a", &format!("{longest}k"), value())
+            .expect_err("one too many");
+        assert!(
+            refused
+                .to_string()
+                .ends_with("has 513 bytes, expected 1 to 512"),
+            "{refused}"
+        );
+        assert_eq!(appended("log/", 7), "log/00000000000000000007");
     }
 }

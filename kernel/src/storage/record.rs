@@ -46,7 +46,7 @@ impl<'a> Address<'a> {
     }
 
     /// For parts that were checked before.
-    pub(super) fn checked(namespace: &'a str, key: &'a str) -> Self {
+    pub(crate) fn checked(namespace: &'a str, key: &'a str) -> Self {
         Self { namespace, key }
     }
 
@@ -172,6 +172,11 @@ impl<'a> Query<'a> {
     /// Returns the namespace.
     pub fn namespace(&self) -> &'a str {
         self.namespace
+    }
+
+    /// Returns the most entries that the page may have.
+    pub fn most(&self) -> usize {
+        self.limit
     }
 
     /// Returns the least key that can be on the page.

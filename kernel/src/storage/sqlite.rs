@@ -1,7 +1,17 @@
 //! The SQLite adapter: one writer thread that commits in groups, and reads on the caller's thread.
 
+mod audit;
+mod damage;
+mod format;
+mod header;
+mod health;
+mod lock;
 mod open;
+mod page;
+mod place;
 mod readers;
+mod rows;
+mod snapshot;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -9,14 +19,19 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
-use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::health::Health;
 use self::readers::Readers;
-use self::writer::{Job, Writer};
+use self::writer::{Job, Mark, Reply, Writer};
 use super::batch::{Batch, Outcome};
+use super::change::{Change, Changes, Since, Usage};
 use super::record::{Address, Page, Query, Record};
-use super::{BoxFuture, StorageAdapter, StorageError, Trouble};
+use super::tail::Tail;
+use super::{BoxFuture, Snapshot, StorageAdapter, StorageError};
+pub use damage::Damage;
+pub use header::Header;
+pub use lock::{Holder, Lock};
 pub use open::OpenError;
 
 /// Batches that may wait for the writer; the next one waits for a place.
@@ -26,11 +41,13 @@ const QUEUE: usize = 1_024;
 ///
 /// The file belongs to one kernel at a time: a lock on `<path>.lock`, which stays behind, keeps others out.
 /// Reads run on the caller's thread and take microseconds; writes wait for the disk on a thread of their own.
+/// A snapshot keeps the log from being emptied: what is written meanwhile takes space until it is dropped.
 /// Dropping it without [`close`](StorageAdapter::close) waits for the writes already accepted.
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
     readers: Readers,
+    tail: Arc<Tail>,
     /// A channel, since the writer is a thread and callers are tasks; taken on close, which ends the writer.
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     /// Taken by whoever ends the storage, to join.
@@ -39,16 +56,88 @@ pub struct Sqlite {
     ended: watch::Receiver<()>,
 }
 
-impl Sqlite {
+/// How to open a database file; made by [`Sqlite::options`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened yet"]
+pub struct SqliteOptions {
+    is_checked: bool,
+}
+
+impl SqliteOptions {
+    /// Says whether to look through the whole file for damage, as is done where nothing is said.
+    ///
+    /// It takes as long as reading the file. Each record that is read is checked anyway.
+    pub fn check(self, check: bool) -> Self {
+        Self { is_checked: check }
+    }
+
     /// Opens the database at `path`; creates it, and the directories above it, if it is not there.
     ///
-    /// A file that it creates can be read and written by its owner only.
+    /// A file that it creates can be read and written by its owner only. One of an older format is brought to
+    /// the present one.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite, OpenError> {
+        Sqlite::start(open::open(path.as_ref(), self.is_checked)?)
+    }
+}
+
+impl Sqlite {
+    /// Opens the database at `path` as [`SqliteOptions::open`] does, looking for damage.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let opened = open::open(path.as_ref())?;
-        let name: Arc<str> = opened.path.to_string_lossy().into();
+        Self::options().open(path)
+    }
+
+    /// Returns how a database is opened, to be changed.
+    pub fn options() -> SqliteOptions {
+        SqliteOptions { is_checked: true }
+    }
+
+    /// Reads what the file at `path` says of itself, also while a kernel has it open; nothing if there is no
+    /// database in it yet.
+    ///
+    /// It is not checked, and not brought to the present format.
+    pub fn header(path: impl AsRef<Path>) -> Result<Option<Header>, OpenError> {
+        open::header(path.as_ref())
+    }
+
+    /// Tells which kernel has the file at `path` open, if one does; one that has ended does not.
+    pub fn holder(path: impl AsRef<Path>) -> Result<Option<Holder>, OpenError> {
+        lock::holder(path.as_ref())
+    }
+
+    /// Returns where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what the file says of itself now.
+    pub fn own_header(&self) -> Result<Header, StorageError> {
+        self.readers.read(|rows| Header::read(rows.0))
+    }
+
+    /// Makes the file one that follows the database `id`, in the same epoch.
+    pub async fn follow(&self, id: &str, epoch: u64) -> Result<Header, StorageError> {
+        let id = id.into();
+        self.ask(|reply| Job::Mark(Mark::Follow { id, epoch }, reply))
+            .await
+    }
+
+    /// Makes the file one that leads, above every other with its id: it follows no more, in the next epoch.
+    pub async fn raise_epoch(&self) -> Result<Header, StorageError> {
+        self.ask(|reply| Job::Mark(Mark::Lead, reply)).await
+    }
+
+    fn start(opened: open::Opened) -> Result<Self, OpenError> {
+        let health = Arc::new(Health::new(opened.path.to_string_lossy().into()));
+        let tail = Arc::new(Tail::new(opened.header.last_version));
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
-        let writer = Writer::new(opened.connection, opened.last_version, name.clone());
+        let writer = Writer::new(
+            opened.connection,
+            opened.place,
+            opened.header,
+            health.clone(),
+            tail.clone(),
+        );
         let lock = opened.lock;
         let thread = thread::Builder::new()
             .name("octa-storage".to_owned())
@@ -60,22 +149,30 @@ impl Sqlite {
             })
             .map_err(|source| OpenError::Thread { source })?;
         Ok(Self {
-            readers: Readers::new(opened.path.clone(), name),
+            readers: Readers::new(opened.path.clone(), health),
             path: opened.path,
+            tail,
             queue: Mutex::new(Some(queue)),
             writer: Mutex::new(Some(thread)),
             ended,
         })
     }
 
-    /// Returns where the database is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Has the writer do something, and waits for its answer.
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StorageError> {
+        let queue = self.queue.lock().clone().ok_or(StorageError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let sent = queue.send(job(reply)).await;
+        sent.map_err(|_| StorageError::Closed)?;
+        // A caller that waits for its answer must not keep the writer from ending.
+        drop(queue);
+        answer.await.unwrap_or(Err(StorageError::Closed))
     }
 
     fn stop(&self) {
         self.readers.close();
         self.queue.lock().take();
+        self.tail.close().wake();
     }
 
     /// The writer does not panic; if it did, its panic has been reported where it happened.
@@ -88,23 +185,35 @@ impl Sqlite {
 
 impl StorageAdapter for Sqlite {
     fn get<'a>(&'a self, at: Address<'a>) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-        Box::pin(async move { self.readers.get(at) })
+        Box::pin(async move { self.readers.read(|rows| rows.get(at)) })
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
-        Box::pin(async move {
-            let queue = self.queue.lock().clone().ok_or(StorageError::Closed)?;
-            let (reply, answer) = oneshot::channel();
-            let job = Job { batch, reply };
-            queue.send(job).await.map_err(|_| StorageError::Closed)?;
-            // A caller that waits for its answer must not keep the writer from ending.
-            drop(queue);
-            answer.await.unwrap_or(Err(StorageError::Closed))
-        })
+        Box::pin(self.ask(|reply| Job::Apply(batch, reply)))
     }
 
     fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
-        Box::pin(async move { self.readers.list(query) })
+        Box::pin(async move { self.readers.read(|rows| rows.page(query)) })
+    }
+
+    fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
+        Box::pin(self.tail.since(since))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
+        Box::pin(async { self.readers.read(|rows| rows.usages()) })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
+        Box::pin(async { Ok(Box::new(self.readers.snapshot()?) as Box<dyn Snapshot>) })
+    }
+
+    fn replicate<'a>(
+        &'a self,
+        changes: &'a [Change],
+        last_version: u64,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(self.ask(move |reply| Job::Replicate(changes.to_vec(), last_version, reply)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
@@ -122,28 +231,6 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.stop();
         self.join();
-    }
-}
-
-fn unavailable(store: &Arc<str>, error: rusqlite::Error) -> StorageError {
-    let trouble = trouble(&error);
-    StorageError::Unavailable {
-        store: store.clone(),
-        trouble,
-        source: Arc::new(error),
-    }
-}
-
-fn trouble(error: &rusqlite::Error) -> Trouble {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Trouble::Full,
-        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
-            Trouble::Permission
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Trouble::Corrupt,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Busy,
-        Some(ErrorCode::SystemIoFailure) => Trouble::Io,
-        _ => Trouble::Other,
     }
 }
 

@@ -6,18 +6,64 @@ use std::convert::Infallible;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::change::{Change, Usage};
 use super::record::{Address, Conflict, Entry, Expect, Page, Query, Record};
 
 /// Namespaces of records, and the counter that their versions come from.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    namespaces: HashMap<Box<str>, BTreeMap<Arc<str>, Record>>,
+    namespaces: HashMap<Arc<str>, Namespace>,
     last_version: u64,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    records: BTreeMap<Arc<str>, Record>,
+    usage: Usage,
 }
 
 impl Table {
     pub(crate) fn get(&self, at: Address<'_>) -> Option<&Record> {
-        self.namespaces.get(at.namespace())?.get(at.key())
+        self.namespaces.get(at.namespace())?.records.get(at.key())
+    }
+
+    pub(crate) fn last_version(&self) -> u64 {
+        self.last_version
+    }
+
+    /// Lets the next version be above this one.
+    pub(crate) fn raise_version(&mut self, last_version: u64) {
+        self.last_version = self.last_version.max(last_version);
+    }
+
+    /// What a namespace holds.
+    pub(crate) fn usage(&self, namespace: &str) -> Usage {
+        let namespace = self.namespaces.get(namespace);
+        namespace.map_or_else(Usage::default, |namespace| namespace.usage)
+    }
+
+    /// What each namespace holds, in the order of their names.
+    pub(crate) fn usages(&self) -> Vec<(Arc<str>, Usage)> {
+        let namespaces = self.namespaces.iter();
+        let mut all: Vec<_> = namespaces
+            .map(|(name, namespace)| (name.clone(), namespace.usage))
+            .collect();
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Every record, in the order of namespaces and keys.
+    pub(crate) fn all(&self) -> Vec<Change> {
+        let mut names: Vec<_> = self.namespaces.keys().collect();
+        names.sort_unstable();
+        let records = names.into_iter().flat_map(|name| {
+            let records = self.namespaces[name].records.iter();
+            records.map(move |(key, record)| {
+                let value = Some(record.value.clone());
+                Change::new(name.clone(), key.clone(), record.version, value)
+            })
+        });
+        records.collect()
     }
 
     /// Writes a value and returns its version.
@@ -55,20 +101,27 @@ impl Table {
             return self.remove(at);
         };
         if !self.namespaces.contains_key(at.namespace()) {
-            self.namespaces
-                .insert(at.namespace().into(), BTreeMap::new());
+            let namespace = Namespace::default();
+            self.namespaces.insert(at.namespace().into(), namespace);
         }
-        let Some(records) = self.namespaces.get_mut(at.namespace()) else {
+        let Some(Namespace { records, usage }) = self.namespaces.get_mut(at.namespace()) else {
             return;
         };
+        let bytes = bytes(at, &record);
         match records.get_mut(at.key()) {
-            Some(slot) => *slot = record,
-            None => drop(records.insert(at.key().into(), record)),
+            Some(slot) => {
+                let before = std::mem::replace(slot, record);
+                *usage = usage.replaced(Some(self::bytes(at, &before)), Some(bytes));
+            }
+            None => {
+                records.insert(at.key().into(), record);
+                *usage = usage.replaced(None, Some(bytes));
+            }
         }
     }
 
     pub(crate) fn page(&self, query: Query<'_>) -> Page {
-        let Some(records) = self.namespaces.get(query.namespace()) else {
+        let Some(Namespace { records, .. }) = self.namespaces.get(query.namespace()) else {
             return Page::default();
         };
         let start = query.start();
@@ -84,12 +137,19 @@ impl Table {
     }
 
     fn remove(&mut self, at: Address<'_>) {
-        let Some(records) = self.namespaces.get_mut(at.namespace()) else {
+        let Some(Namespace { records, usage }) = self.namespaces.get_mut(at.namespace()) else {
             return;
         };
-        records.remove(at.key());
+        if let Some(before) = records.remove(at.key()) {
+            *usage = usage.replaced(Some(bytes(at, &before)), None);
+        }
         if records.is_empty() {
             self.namespaces.remove(at.namespace());
         }
     }
+}
+
+/// The bytes of a key and its value.
+fn bytes(at: Address<'_>, record: &Record) -> u64 {
+    (at.key().len() + record.value.len()) as u64
 }

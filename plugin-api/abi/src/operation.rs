@@ -32,9 +32,14 @@ pub const STATE_SET: u32 = 0x0302;
 /// State: deletes. `target`, `key`, `flags`, `number` as in [`STATE_SET`].
 /// Reply: `number` = 1 if there was a value.
 pub const STATE_DELETE: u32 = 0x0303;
-/// State: lists keys. `target`: namespace. `key`: prefix. Reply: a JSON array of
-/// `{"key", "version", "value"}`.
+/// State: lists a page. Fields and reply as in [`STORAGE_LIST`].
 pub const STATE_LIST: u32 = 0x0304;
+/// State: waits for changes. Fields and reply as in [`STORAGE_CHANGES`].
+pub const STATE_CHANGES: u32 = 0x0305;
+/// State: writes a value that is gone after a time. `target`, `key`, `flags`, `number` as in
+/// [`STATE_SET`]. `payload`: `{"time": nanoseconds, "value"}`. Reply: `number` = the new version.
+/// The time begins when it is written; a later write, of this kind or of the other, ends it.
+pub const STATE_SET_FOR: u32 = 0x0306;
 
 /// Storage: reads. `target`: namespace. `key`. Reply: `payload` = value, `number` = version.
 pub const STORAGE_GET: u32 = 0x0401;
@@ -47,9 +52,17 @@ pub const STORAGE_DELETE: u32 = 0x0403;
 /// Reply: `{"entries": [{"key", "version", "value"}], "next": key or null}`.
 pub const STORAGE_LIST: u32 = 0x0404;
 /// Storage: one atomic batch. `target`: namespace. `payload`: a JSON array of
-/// `{"key", "value" (absent: delete), "expect": version, 0 for absent (absent: any)}`.
-/// Reply: a JSON array of the new versions (null for a delete).
+/// `{"key", "value" (absent: delete), "expect": version, 0 for absent (absent: any)}`; or
+/// `{"append": prefix, "value"}`, whose key is the prefix and behind it the new version in 20 digits.
+/// Reply: a JSON array of the versions taken (null where there was nothing to delete).
 pub const STORAGE_BATCH: u32 = 0x0405;
+/// Storage: waits for committed changes. `target`: namespace. `key`: prefix of the keys. `flags`:
+/// one of [`changes_flag`]. `number`: the version behind which they begin.
+/// Reply: `number` = the version behind which the next ones begin; `payload` =
+/// `{"changes": [{"key", "version", "value" (absent: deleted)}], "missed": bool}`, the changes in
+/// the order of their versions, perhaps none. `missed`: some up to `number` are no longer kept.
+/// Nothing is left behind between two of these, so that one that is given up loses no change.
+pub const STORAGE_CHANGES: u32 = 0x0406;
 
 /// Time: waits. `number`: nanoseconds.
 pub const SLEEP: u32 = 0x0501;
@@ -63,6 +76,45 @@ pub const MONOTONIC: u32 = 0x0503;
 /// Tasks: ends a spawned task. `number`: the id that `spawn` gave.
 pub const ABORT_TASK: u32 = 0x0601;
 
+/// Journal: writes a fact, once. `target`: namespace. `key`: idempotency key. `payload`:
+/// `{"stream", "fact", "topic" (absent: no event)}`.
+/// Reply: `number` = the position of the key's fact, `payload` = `{"novelty"}`: `"new"`, `"repeated"`,
+/// or `"different"` where another fact was there before.
+pub const JOURNAL_RECORD: u32 = 0x0701;
+/// Journal: keeps a part of a fact, and writes the fact with the last one. `target`, `key` as in
+/// [`JOURNAL_RECORD`]. `payload`: `{"stream", "part", "value", "expected": [names], "topic"}`.
+/// Reply: `payload` = `{"novelty", "missing": [names]}`, `number` = the position of the fact once
+/// it is whole, else 0.
+pub const JOURNAL_GATHER: u32 = 0x0702;
+/// Journal: finds the fact of a key. `target`, `key` as in [`JOURNAL_RECORD`]. `payload`:
+/// `{"stream"}`. Reply: `{"position", "key", "time", "source", "fact"}`; `NOT_FOUND` without one.
+pub const JOURNAL_FIND: u32 = 0x0703;
+/// Journal: reads facts in the order of their positions. `target`: namespace. `number`: the
+/// position behind which to begin. `flags`: 0, or 1 to wait until there is one. `payload`:
+/// `{"stream", "limit"}`. Reply: a JSON array of facts as in [`JOURNAL_FIND`].
+pub const JOURNAL_FACTS: u32 = 0x0704;
+/// Journal: waits for facts that a consumer has not acknowledged. `target`: namespace. `key`: the
+/// consumer's name. `payload` and reply as in [`JOURNAL_FACTS`].
+pub const JOURNAL_NEXT: u32 = 0x0705;
+/// Journal: a consumer is done with the facts up to a position. `target`, `key` as in
+/// [`JOURNAL_NEXT`]. `number`: the position. `payload`: `{"stream"}`.
+/// Reply: `number` = up to where it is done, which never goes back.
+pub const JOURNAL_ACKNOWLEDGE: u32 = 0x0706;
+/// Journal: forgets a consumer. `target`, `key`, `payload` as in [`JOURNAL_ACKNOWLEDGE`].
+/// Reply: `number` = 1 if there was one.
+pub const JOURNAL_FORGET: u32 = 0x0707;
+/// Journal: lists facts of which parts are missing, in the order of their keys. `target`:
+/// namespace. `key`: the key after which to begin, or empty. `payload`: `{"stream", "limit"}`.
+/// Reply: a JSON array of `{"key", "time", "found": [names], "missing": [names]}`.
+pub const JOURNAL_UNFINISHED: u32 = 0x0708;
+/// Journal: drops the parts of a fact that is not whole. `target`, `key` as in [`JOURNAL_RECORD`].
+/// `payload`: `{"stream"}`. Reply: `number` = 1 if there were any.
+pub const JOURNAL_DROP_PARTS: u32 = 0x0709;
+/// Journal: forgets the facts before a position, and their keys. `target`: namespace. `number`: the
+/// position. `flags`: 0, or 1 also for facts that a consumer has not acknowledged. `payload`:
+/// `{"stream"}`. Reply: `number` = how many.
+pub const JOURNAL_TRIM: u32 = 0x070a;
+
 /// What is to become of an event beside that it is published.
 pub mod publish_flag {
     /// It is kept as the last of its topic, for subscribers to come.
@@ -75,6 +127,14 @@ pub mod publish_flag {
 pub mod call_flag {
     /// An error is the end, also where the capability is declared to be tried again.
     pub const NO_RETRIES: u32 = 1;
+}
+
+/// Where changes begin.
+pub mod changes_flag {
+    /// Now: answered at once, with no changes and the last version.
+    pub const NOW: u32 = 0;
+    /// Behind the version in `number`.
+    pub const AFTER: u32 = 1;
 }
 
 /// How `flags` and `number` of a write say which version is expected.

@@ -1,9 +1,12 @@
 //! State, storage, and configuration.
 
+use std::time::Duration;
+
 use octa_kernel::lifecycle::State;
 use serde_json::{Value, json};
 
 use super::stage::{CONFORMER, Topic, long};
+use crate::home::until;
 
 /// What is done with values of a facility, in this namespace.
 fn steps(facility: &str, namespace: Option<&str>) -> Vec<Value> {
@@ -31,7 +34,16 @@ fn steps(facility: &str, namespace: Option<&str>) -> Vec<Value> {
         json!({ "batch": [["d", 4, null], ["e", 5, 0], ["a", null, null]] }),
         json!({ "batch": [["f", 6, null], ["d", 7, 0]] }),
         json!({ "get": "f" }),
+        json!({ "batch": [["e", null, 77]] }),
+        json!({ "append": [["log/", 1], ["log/", 2]] }),
+        json!({ "compare-and-delete": ["a", 77] }),
+        json!({ "compare-and-delete": ["nothing", 0] }),
+        json!({ "watch": ["a", [{ "set": ["a", 0] }, { "set": ["ab", "x"] }, { "set": ["b", 1] },
+            { "delete": "b" }, { "delete": "a" }], 3] }),
+        json!({ "watch-after": ["", 1_000_000, 1] }),
         json!({ "list": {} }),
+        json!({ "list-all": "" }),
+        json!({ "list-all": "dir/" }),
     ];
     let step = |todo: &Value| json!({ facility: { "in": namespace, "do": todo } });
     todo.iter().map(step).collect()
@@ -49,6 +61,83 @@ fn state() {
             stage.steps(capability, json!(steps("state", None))).await;
         }
         stage.steps_in_task(json!(steps("state", None))).await;
+    });
+}
+
+/// Room for one long text, and not for two.
+const QUOTAS: &str = "[storage.quotas]\nconformer = \"8KiB\"\n[state]\nquota = \"8KiB\"\n";
+
+#[test]
+fn limits() {
+    let topic = Topic {
+        more: QUOTAS,
+        ..Topic::of("values-limits")
+    };
+    topic.check(async |stage| {
+        let too_long = "k".repeat(513);
+        let todo = [
+            json!({ "set": ["k", long()] }),
+            json!({ "set": ["l", long()] }),
+            json!({ "set": ["k", long()] }),
+            json!({ "set": [too_long, 1] }),
+            json!({ "set": ["bell\u{7}", 1] }),
+            json!({ "watch": ["bell\u{7}", [], 0] }),
+        ];
+        for facility in ["state", "storage"] {
+            let step = |todo: &Value| json!({ facility: { "do": todo } });
+            let mut steps: Vec<_> = todo.iter().map(step).collect();
+            steps.push(json!({ facility: { "in": "no/name", "do": { "get": "k" } } }));
+            stage.steps("conformer.run", json!(steps)).await;
+        }
+    });
+}
+
+#[test]
+fn a_value_has_its_time() {
+    Topic::of("state-times").check(async |stage| {
+        let step = |todo: Value| json!([{ "state": { "do": todo } }]);
+        let hear = json!({ "watch": ["", [{ "set": ["ready", 0] }], 7] });
+        let hearing = stage.begin("conformer.run", step(hear));
+        let kernel = stage.running.kernel.clone();
+        let is_ready = || matches!(kernel.state().get(CONFORMER, "ready"), Ok(Some(_)));
+        until(is_ready).await;
+        let set = [
+            json!({ "set-for": ["short", 1, 1_000] }),
+            json!({ "set-for": ["long", 2, 5_000] }),
+            json!({ "set-for": ["stays", 3, 1_000] }),
+            json!({ "set": ["stays", 4] }),
+        ];
+        for todo in set {
+            stage.steps("conformer.run", step(todo)).await;
+        }
+        let list = step(json!({ "list-all": "" }));
+        stage.steps("conformer.run", list.clone()).await;
+        stage.pass(Duration::from_secs(1));
+        stage.steps("conformer.run", list.clone()).await;
+        // Nobody asks for what is over then.
+        stage.time_runs_for(Duration::from_secs(4)).await;
+        stage.pass(Duration::from_secs(4));
+        stage.ended("conformer.run", hearing).await;
+        stage.steps("conformer.run", list).await;
+    });
+}
+
+#[test]
+fn a_watch_goes_on_after_a_reload() {
+    Topic::of("watches-reloaded").check(async |stage| {
+        for facility in ["state", "storage"] {
+            let step = |todo: Value| json!([{ facility: { "in": CONFORMER, "do": todo } }]);
+            let first = json!({ "watch": ["", [{ "set": ["a", 1] }], 1] });
+            stage.steps("conformer.run", step(first)).await;
+            let other = json!({ "set": ["b", 2] });
+            stage.steps("companion.run", step(other.clone())).await;
+            let kernel = stage.running.kernel.clone();
+            let again = kernel.reload_plugin(CONFORMER).await;
+            again.expect("it takes over from itself");
+            stage.steps("companion.run", step(other)).await;
+            let rest = json!({ "watch-after": ["", 1, 2] });
+            stage.steps("conformer.run", step(rest)).await;
+        }
     });
 }
 

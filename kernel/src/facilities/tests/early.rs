@@ -1,6 +1,8 @@
 //! What a trial holds back, and what it refuses.
 
+use octa_loader::changes_flag;
 use octa_plugin_api::tentacle;
+use serde_json::json;
 
 use super::*;
 use crate::bus::Counters;
@@ -140,8 +142,14 @@ fn write<'a>(operation: u32, key: &'a str, payload: &str) -> Request<'a> {
 }
 
 /// Each operation that writes, and what it says that it would.
-const WRITES: [(u32, &str, &str, &str); 6] = [
+const WRITES: [(u32, &str, &str, &str); 8] = [
     (operation::STATE_SET, "a", "1", "`lamp/a`"),
+    (
+        operation::STATE_SET_FOR,
+        "a",
+        r#"{"time":1,"value":2}"#,
+        "`lamp/a`",
+    ),
     (operation::STATE_DELETE, "a", "", "`lamp/a`"),
     (operation::STORAGE_SET, "a", "1", "`lamp/a`"),
     (operation::STORAGE_DELETE, "a", "", "`lamp/a`"),
@@ -151,6 +159,12 @@ const WRITES: [(u32, &str, &str, &str); 6] = [
         "",
         r#"[{"key":"a"},{"key":"b"},{"key":"c"}]"#,
         "`lamp/a` and 2 more",
+    ),
+    (
+        operation::STORAGE_BATCH,
+        "",
+        r#"[{"append":"b/","value":1}]"#,
+        "`lamp/b/`",
     ),
 ];
 
@@ -192,6 +206,30 @@ fn a_trial_reads_and_tells_the_time() {
             ..write(operation, "", "")
         };
         ask(&lamp, &limited).expect("it lists");
+    }
+    for operation in [operation::STATE_CHANGES, operation::STORAGE_CHANGES] {
+        let begun = ask(&lamp, &write(operation, "", "")).expect("it watches");
+        let behind = Request {
+            flags: changes_flag::AFTER,
+            number: begun.number,
+            ..write(operation, "", "")
+        };
+        let Submitted::New(mut changes) = submit(&lamp, &behind) else {
+            panic!("it waits");
+        };
+        assert!(is_ready(&mut changes).is_none());
+        let set = [operation::STATE_SET, operation::STORAGE_SET];
+        for operation in set {
+            ask(&before, &write(operation, "on", "false")).expect("it writes");
+        }
+        let told = is_ready(&mut changes).expect("it is told").result;
+        let version = begun.number + 1;
+        let expect = json!({
+            "changes": [{"key": "on", "version": version, "value": false}],
+            "missed": false,
+        });
+        let told: serde_json::Value = told.and_then(|told| told.parse()).expect("JSON");
+        assert_eq!(told, expect);
     }
     ask(&lamp, &write(operation::STORAGE_BATCH, "", "[]")).expect("nothing is written");
     let now = ask(&lamp, &request(operation::NOW, "")).expect("a time");

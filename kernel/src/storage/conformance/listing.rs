@@ -3,13 +3,14 @@
 use super::super::{
     Expect, MAX_BATCH_WRITES, MAX_KEY_BYTES, MAX_VALUE_BYTES, PAGE_BYTES, Query, Storage,
 };
-use super::{Check, batch, json, keys};
+use super::pages::keys;
+use super::{Checks, batch, checks, json};
 
-pub(super) const CHECKS: &[Check] = &[
-    |storage| Box::pin(orders_keys_by_their_bytes(storage)),
-    |storage| Box::pin(starts_behind_a_key(storage)),
-    |storage| Box::pin(pages_are_stable_under_writes(storage)),
-    |storage| Box::pin(pages_of_large_values_end_early(storage)),
+pub(super) const CHECKS: Checks = checks![
+    orders_keys_by_their_bytes,
+    starts_behind_a_key,
+    pages_are_stable_under_writes,
+    pages_of_large_values_end_early,
 ];
 
 /// Wildcards of SQL and globs, quotes, case, composed and decomposed letters, the ends of Unicode's ranges.

@@ -6,13 +6,13 @@ use std::task::{Context, Waker};
 use tokio::task::JoinSet;
 
 use super::super::{Expect, Query, Storage, StorageError};
-use super::{Check, assert_value, batch, json};
+use super::{Checks, assert_value, batch, checks, json};
 
-pub(super) const CHECKS: &[Check] = &[
-    |storage| Box::pin(loses_no_update(storage)),
-    |storage| Box::pin(shows_batches_whole(storage)),
-    |storage| Box::pin(keeps_all_written_at_once(storage)),
-    |storage| Box::pin(survives_callers_that_go_away(storage)),
+pub(super) const CHECKS: Checks = checks![
+    loses_no_update,
+    shows_batches_whole,
+    keeps_all_written_at_once,
+    survives_callers_that_go_away,
 ];
 
 const WRITERS: usize = 64;

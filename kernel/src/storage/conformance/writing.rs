@@ -1,19 +1,16 @@
-//! Writes of one caller: values, versions, expectations, batches, closing.
+//! Writes of one caller: values, versions, expectations, batches.
 
 use std::collections::BTreeSet;
 
-use super::super::{
-    Batch, Conflict, Expect, MAX_VALUE_BYTES, Outcome, Query, Storage, StorageError,
-};
-use super::{Check, assert_value, batch, json};
+use super::super::{Batch, Conflict, Expect, MAX_VALUE_BYTES, Outcome, Storage, StorageError};
+use super::{Checks, assert_value, batch, checks, json};
 
-pub(super) const CHECKS: &[Check] = &[
-    |storage| Box::pin(keeps_values_byte_for_byte(storage)),
-    |storage| Box::pin(never_repeats_a_version(storage)),
-    |storage| Box::pin(meets_expectations(storage)),
-    |storage| Box::pin(applies_batches_whole(storage)),
-    |storage| Box::pin(a_batch_sees_its_own_writes(storage)),
-    |storage| Box::pin(is_closed_for_good(storage)),
+pub(super) const CHECKS: Checks = checks![
+    keeps_values_byte_for_byte,
+    never_repeats_a_version,
+    meets_expectations,
+    applies_batches_whole,
+    a_batch_sees_its_own_writes,
 ];
 
 async fn keeps_values_byte_for_byte(storage: Storage) {
@@ -195,25 +192,4 @@ async fn a_batch_sees_its_own_writes(storage: Storage) {
     );
     assert_value(&storage, "a", "k", Some("2")).await;
     assert_value(&storage, "b", "k", Some("3")).await;
-}
-
-async fn is_closed_for_good(storage: Storage) {
-    storage
-        .set("a", "k", json("1"))
-        .await
-        .expect("a value is written");
-    let other = storage.clone();
-    storage.close().await.expect("closes");
-    storage.close().await.expect("closes again");
-    assert_closed(other.get("a", "k").await);
-    assert_closed(other.set("a", "k", json("1")).await);
-    let query = Query::new("a", "").expect("a valid query");
-    assert_closed(other.list(query).await);
-}
-
-fn assert_closed<T: std::fmt::Debug>(result: Result<T, StorageError>) {
-    assert!(
-        matches!(result, Err(StorageError::Closed)),
-        "a closed storage answers {result:?}"
-    );
 }

@@ -1,29 +1,21 @@
-//! Opens a database file: locks it, knows its format, creates it where there is none.
+//! Opens a database file: finds it, locks it, knows its format, looks for damage, creates it where there is none.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::trouble;
+use super::super::Trouble;
+use super::audit;
+use super::damage::{self, Damage, Fault};
+use super::format::{self, APPLICATION, Content, FORMAT};
+use super::header::Header;
+use super::lock::Lock;
+use super::place::Place;
 
-/// The format written and read; `PRAGMA user_version` of the file.
-const FORMAT: i64 = 1;
-/// `PRAGMA application_id` of our files: "Octa".
-const APPLICATION: i64 = 0x4F63_7461;
-
-const SCHEMA: &str = "
-    CREATE TABLE records (
-        namespace TEXT NOT NULL,
-        key TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        value BLOB NOT NULL,
-        PRIMARY KEY (namespace, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE counter (last_version INTEGER NOT NULL) STRICT;
-    INSERT INTO counter VALUES (0);
-";
+/// What is kept of a log that a long snapshot let grow.
+const LOG_BYTES: i64 = 16 << 20;
 
 /// Why a database file was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +40,17 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Another kernel has it open.
-    #[error("storage `{}` is in use by another kernel, which holds `{}`", path.display(), lock.display())]
+    #[error(
+        "storage `{}` is in use by another kernel{}, which holds `{}`",
+        path.display(),
+        process.map(|id| format!(" (process {id})")).unwrap_or_default(),
+        lock.display()
+    )]
     InUse {
         /// The database.
         path: PathBuf,
+        /// The number of the other kernel's process, if it can be told.
+        process: Option<u32>,
         /// The locked file beside it.
         lock: PathBuf,
     },
@@ -76,6 +75,14 @@ pub enum OpenError {
         path: PathBuf,
         /// Its format.
         found: i64,
+    },
+    /// The file is damaged.
+    #[error("storage `{}` is damaged: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is damaged in it.
+        damage: Box<Damage>,
     },
     /// SQLite refused.
     #[error("cannot open storage `{}`", path.display())]
@@ -104,14 +111,58 @@ impl OpenError {
             Self::NotAFile { .. } | Self::NotADatabase { .. } | Self::Foreign { .. } => {
                 "choose another path for the storage; a new file is made there"
             }
+            Self::Io { path, source, .. } if is_full(source) => {
+                return Trouble::Full.hint(&path.to_string_lossy());
+            }
+            Self::Damaged { damage, .. } if matches!(**damage, Damage::Emptied { .. }) => {
+                "restore it with `octa storage restore BACKUP`, or go on with its standby, if it has one: \
+                 `octa storage takeover`; to begin anew, delete it"
+            }
+            Self::Damaged { .. } => {
+                "restore it with `octa storage restore BACKUP`, \
+                 or go on with its standby, if it has one: `octa storage takeover`"
+            }
             Self::Io { .. } => "let this user read and write the file and its directory",
             Self::Sqlite { path, source } => {
-                return trouble(source).hint(&path.to_string_lossy());
+                return damage::trouble(source).hint(&path.to_string_lossy());
             }
             Self::Thread { .. } => return None,
         };
         Some(hint.to_owned())
     }
+
+    fn damaged(path: PathBuf, damage: Damage) -> Self {
+        let damage = Box::new(damage);
+        Self::Damaged { path, damage }
+    }
+
+    fn of(path: &Path, fault: Fault) -> Self {
+        let path = path.to_owned();
+        match fault {
+            Fault::Damage(damage) => Self::damaged(path, damage),
+            Fault::Sqlite(e) if e.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+                Self::NotADatabase { path }
+            }
+            // What is asked of a file of ours is always the same: what SQLite finds wrong is in the file.
+            Fault::Sqlite(e)
+                if matches!(damage::trouble(&e), Trouble::Corrupt | Trouble::Other) =>
+            {
+                Self::damaged(path, Damage::structure(&e.to_string()))
+            }
+            Fault::Sqlite(source) | Fault::Full(source) => Self::Sqlite { path, source },
+            Fault::Replaced(moved) => Self::Io {
+                action: "watch",
+                path,
+                source: io::Error::other(moved),
+            },
+        }
+    }
+}
+
+/// Whether there is no space for a write, of whatever kind.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// A database that is ours until `lock` is dropped, with the connection that writes.
@@ -119,32 +170,56 @@ impl OpenError {
 pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
-    pub(super) last_version: u64,
-    pub(super) lock: File,
+    pub(super) header: Header,
+    pub(super) place: Place,
+    pub(super) lock: Lock,
 }
 
-pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
+pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
     let path = locate(path)?;
-    let lock = lock(&path)?;
-    create(&path)?;
-    match connect(&path) {
-        Ok((connection, last_version)) => Ok(Opened {
-            path,
-            connection,
-            last_version,
-            lock,
-        }),
-        Err(Refusal::Foreign(found)) => Err(OpenError::Foreign { path, found }),
-        Err(Refusal::NewerFormat(found)) => Err(OpenError::NewerFormat { path, found }),
-        Err(Refusal::Sqlite(e)) if e.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(OpenError::NotADatabase { path })
-        }
-        Err(Refusal::Sqlite(source)) => Err(OpenError::Sqlite { path, source }),
+    let mut lock = Lock::of(&path)?;
+    let is_there = path.exists();
+    // Declared before the connection, so that it is closed after it.
+    let file = private()
+        .create(true)
+        .open(&path)
+        .map_err(io("open", &path))?;
+    let mut connection = connect(&path).map_err(|e| OpenError::of(&path, e.into()))?;
+    let content = recognise(&path, &connection)?;
+    if let (Content::Nothing, Some(id), true) = (content, lock.id(), is_there) {
+        let id = id.to_owned();
+        return Err(OpenError::of(&path, Damage::Emptied { id }.into()));
     }
+    let header =
+        prepare(&mut connection, content, is_checked).map_err(|e| OpenError::of(&path, e))?;
+    lock.say(Some(header.id.to_string()));
+    let place = Place::new(&path, file, &connection).map_err(|e| OpenError::of(&path, e))?;
+    Ok(Opened {
+        path,
+        connection,
+        header,
+        place,
+        lock,
+    })
+}
+
+/// Reads what a file says of itself, whoever has it open; nothing if there is no database yet.
+pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
+    let path = locate(path)?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = connect(&path).map_err(|e| OpenError::of(&path, e.into()))?;
+    let header = match recognise(&path, &connection)? {
+        Content::Nothing => return Ok(None),
+        Content::Format(1) => Header::read_first(&connection),
+        _ => Header::read(&connection),
+    };
+    header.map(Some).map_err(|e| OpenError::of(&path, e))
 }
 
 /// Finds the one path of the file, whatever links lead there, so that two kernels meet at one lock.
-fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     let not_a_file = |found| {
         Err(OpenError::NotAFile {
             path: path.to_owned(),
@@ -165,41 +240,26 @@ fn locate(path: &Path) -> Result<PathBuf, OpenError> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(directory).map_err(io("create directory", directory))?;
+    if !directory.exists() {
+        create_directory(directory).map_err(io("create directory", directory))?;
+    }
     let directory = directory.canonicalize().map_err(io("find", directory))?;
     Ok(directory.join(name))
 }
 
-/// The lock is on a file of its own, and SQLite alone opens the database where there is one:
-/// closing any handle to a file ends the locks that this process has on it, SQLite's too.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = PathBuf::from(name);
-    let file = private()
-        .create(true)
-        .open(&lock)
-        .map_err(io("open", &lock))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            path: path.to_owned(),
-            lock,
-        }),
-        Err(TryLockError::Error(source)) => Err(io("lock", &lock)(source)),
+/// A file is durable only if the directories that lead to it are.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    #[cfg(unix)]
+    for above in directory.canonicalize()?.ancestors() {
+        // One that was there before may be closed to us.
+        File::open(above).and_then(|above| above.sync_all()).ok();
     }
+    Ok(())
 }
 
-/// Makes the file, if there is none, for its owner only; SQLite gives its files beside it the same mode.
-fn create(path: &Path) -> Result<(), OpenError> {
-    match private().create_new(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(io("create", path)(e)),
-    }
-}
-
-fn private() -> OpenOptions {
+/// What is made this way is for its owner only; SQLite gives its files beside it the same mode.
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
@@ -207,7 +267,7 @@ fn private() -> OpenOptions {
     options
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io {
         action,
@@ -216,54 +276,50 @@ fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError 
     }
 }
 
-enum Refusal {
-    Foreign(i64),
-    NewerFormat(i64),
-    Sqlite(rusqlite::Error),
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // In KiB: small, for the operating system has the file in its own cache.
+    connection.pragma_update(None, "cache_size", -1_024)?;
+    Ok(connection)
 }
 
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
+fn recognise(path: &Path, connection: &Connection) -> Result<Content, OpenError> {
+    let path = path.to_owned();
+    match format::recognise(connection) {
+        Ok(Content::Foreign(found)) => Err(OpenError::Foreign { path, found }),
+        Ok(Content::Newer(found)) => Err(OpenError::NewerFormat { path, found }),
+        Ok(content) => Ok(content),
+        Err(fault) => Err(OpenError::of(&path, fault)),
     }
 }
 
-/// The format is known before anything is changed: the file may be someone else's.
-fn connect(path: &Path) -> Result<(Connection, u64), Refusal> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    let is_new = is_new(&connection)?;
+/// Makes of what is there a whole database of the present format.
+fn prepare(
+    connection: &mut Connection,
+    content: Content,
+    is_checked: bool,
+) -> Result<Header, Fault> {
+    // SQLite opens a file for reading only if its head says that it is for newer versions to write.
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(Damage::structure("the file is for newer versions to write").into());
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    if is_new {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        initialise(transaction)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    if is_checked {
+        audit::structure(connection).map_err(|found| audit::name(connection, found))?;
     }
-    let last_version: i64 =
-        connection.query_row("SELECT last_version FROM counter", [], |row| row.get(0))?;
-    Ok((connection, last_version.cast_unsigned()))
-}
-
-fn is_new(connection: &Connection) -> Result<bool, Refusal> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let application = pragma("application_id")?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application == 0 && tables == 0 {
-        return Ok(true);
+    match content {
+        Content::Nothing => format::create(connection)?,
+        Content::Format(1) => format::migrate(connection)?,
+        _ => {}
     }
-    if application != APPLICATION {
-        return Err(Refusal::Foreign(application));
+    // The file is to have its header in it; where that finds no space, it comes there later.
+    drop(connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+    if is_checked {
+        audit::content(connection)?;
+        connection.execute_batch("PRAGMA shrink_memory")?;
     }
-    match pragma("user_version")? {
-        format if format > FORMAT => Err(Refusal::NewerFormat(format)),
-        _ => Ok(false),
-    }
-}
-
-fn initialise(transaction: Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch(SCHEMA)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()
+    Header::read(connection)
 }

@@ -1,22 +1,18 @@
 //! Read-only connections, opened when needed; which of them a thread uses is decided here.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 
-use octa_plugin_api::Payload;
 use parking_lot::{Mutex, MutexGuard};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags};
 
 use super::super::StorageError;
-use super::super::record::{Address, Entry, Page, Query, Record};
-use super::unavailable;
-
-const GET: &str = "SELECT version, value FROM records WHERE namespace = ?1 AND key = ?2";
-/// The end of a prefix is found while reading: rows come one by one, in the order of the keys' bytes.
-const LIST: &str = "SELECT version, value, key FROM records
-    WHERE namespace = ?1 AND key >= ?2 ORDER BY key";
+use super::damage::Fault;
+use super::health::Health;
+use super::rows::Rows;
+use super::snapshot::Snapshot;
 
 /// More connections than threads that can read at once would only cost memory.
 const MOST: usize = 8;
@@ -25,60 +21,69 @@ const MOST: usize = 8;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
-    name: Arc<str>,
+    health: Arc<Health>,
     /// A lock each, held for one read; a thread waits only when all others are reading too.
     seats: Box<[Mutex<Seat>]>,
+    /// Those that may still be read, to end with the storage; held while one begins. `None`: closed.
+    snapshots: Mutex<Option<Vec<Weak<Mutex<Seat>>>>>,
 }
 
+/// A connection that is opened when it is first needed.
 #[derive(Debug)]
-enum Seat {
+pub(super) enum Seat {
     Unopened,
     Open(Connection),
     Closed,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, name: Arc<str>) -> Self {
+    pub(super) fn new(path: PathBuf, health: Arc<Health>) -> Self {
         let seats = thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MOST));
         let seats = (0..seats).map(|_| Mutex::new(Seat::Unopened)).collect();
-        Self { path, name, seats }
+        Self {
+            path,
+            health,
+            seats,
+            snapshots: Mutex::new(Some(Vec::new())),
+        }
     }
 
-    pub(super) fn get(&self, at: Address<'_>) -> Result<Option<Record>, StorageError> {
-        self.read(|connection| {
-            connection
-                .prepare_cached(GET)?
-                .query_row((at.namespace(), at.key()), record)
-                .optional()
-        })
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(Rows<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StorageError> {
+        self.health.may_read()?;
+        let mut seat = self.seat();
+        if let Seat::Unopened = *seat {
+            *seat = Seat::Open(self.connect()?);
+        }
+        let Seat::Open(connection) = &*seat else {
+            return Err(StorageError::Closed);
+        };
+        read(Rows(connection)).map_err(|e| self.health.error(e))
     }
 
-    pub(super) fn list(&self, query: Query<'_>) -> Result<Page, StorageError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached(LIST)?;
-            let rows = statement.query_map((query.namespace(), query.start()), entry)?;
-            query.page(rows)
-        })
+    /// Begins to read everything as it is now, on a connection of its own.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        self.health.may_read()?;
+        let mut snapshots = self.snapshots.lock();
+        // Asked first: behind the end of the storage, a connection would leave files behind.
+        let all = snapshots.as_mut().ok_or(StorageError::Closed)?;
+        let begun = Snapshot::begin(self.connect()?, self.health.clone());
+        let snapshot = begun.map_err(|e| self.health.error(e))?;
+        all.retain(|other| other.strong_count() > 0);
+        all.push(snapshot.seat());
+        Ok(snapshot)
     }
 
     /// Waits for reads under way.
     pub(super) fn close(&self) {
-        for seat in &self.seats {
+        let snapshots = self.snapshots.lock().take().unwrap_or_default();
+        for seat in snapshots.iter().filter_map(Weak::upgrade) {
             *seat.lock() = Seat::Closed;
         }
-    }
-
-    fn read<T>(
-        &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StorageError> {
-        let mut seat = self.seat();
-        if let Seat::Unopened = *seat {
-            *seat = Seat::Open(self.connect().map_err(|e| unavailable(&self.name, e))?);
-        }
-        match &*seat {
-            Seat::Open(connection) => read(connection).map_err(|e| unavailable(&self.name, e)),
-            _ => Err(StorageError::Closed),
+        for seat in &self.seats {
+            *seat.lock() = Seat::Closed;
         }
     }
 
@@ -90,24 +95,16 @@ impl Readers {
         free.unwrap_or_else(|| self.seats[own].lock())
     }
 
-    fn connect(&self) -> rusqlite::Result<Connection> {
+    fn connect(&self) -> Result<Connection, StorageError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        // In KiB: small, for the operating system has the file in its own cache.
-        connection.pragma_update(None, "cache_size", -512)?;
-        Ok(connection)
+        let connect = || {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            // In KiB: small, for the operating system has the file in its own cache.
+            connection.pragma_update(None, "cache_size", -512)?;
+            Ok(connection)
+        };
+        connect().map_err(|e: rusqlite::Error| self.health.error(e.into()))
     }
-}
-
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let version: i64 = row.get(0)?;
-    let value = Payload::from(row.get_ref(1)?.as_blob()?);
-    Ok(Record::new(value, version.cast_unsigned()))
-}
-
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let key = row.get_ref(2)?.as_str()?;
-    Ok(Entry::new(key, record(row)?))
 }
 
 /// Numbers threads as they come; a plain number needs no destructor when its thread ends.

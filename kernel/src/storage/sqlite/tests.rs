@@ -1,10 +1,19 @@
 //! What only the SQLite adapter does: files, locks, formats and coming back after the end of a process.
 
+mod child;
+mod damage;
+mod disks;
+mod formats;
+mod killed;
+mod moved;
+mod snapshots;
+
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process;
 
-use rusqlite::{Connection, ffi};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::super::{Storage, conformance};
@@ -45,6 +54,22 @@ fn is_durable() {
 }
 
 #[test]
+fn does_what_a_model_does() {
+    let directory = directory();
+    let made = Cell::new(0);
+    let next = || {
+        made.set(made.get() + 1);
+        directory.path().join(format!("{}.db", made.get()))
+    };
+    conformance::run_model(|| open(next()), 1, 300);
+    let place = || {
+        let path = next();
+        move || open(&path)
+    };
+    conformance::run_model_durable(place, 2, 200);
+}
+
+#[test]
 fn creates_directories_and_a_private_file() {
     let directory = directory();
     let path = directory.path().join("new/data/octa.db");
@@ -67,7 +92,9 @@ fn keeps_a_second_kernel_out_until_it_is_closed() {
     let directory = directory();
     let path = directory.path().join("db");
     let first = open(&path);
-    let expect = "storage `db` is in use by another kernel, which holds `db.lock`";
+    let own = process::id();
+    let expect =
+        format!("storage `db` is in use by another kernel (process {own}), which holds `db.lock`");
     assert_eq!(refusal(&directory, &path), expect);
     #[cfg(unix)]
     {
@@ -111,7 +138,7 @@ fn names_what_is_not_a_database_of_ours() {
     other(path("newer"), "PRAGMA user_version = 7");
     assert_eq!(
         refusal(&directory, &path("newer")),
-        "storage `newer` has format 7, this kernel reads formats up to 1"
+        "storage `newer` has format 7, this kernel reads formats up to 2"
     );
 }
 
@@ -128,47 +155,4 @@ fn takes_any_file_name() {
         drop(open(directory.path().join(name)));
         assert!(directory.path().join(name).is_file(), "no file `{name}`");
     }
-}
-
-#[tokio::test]
-async fn a_damaged_file_is_told() {
-    let directory = directory();
-    let path = directory.path().join("db");
-    let storage = Storage::new(open(&path));
-    let value = format!("\"{}\"", "x".repeat(50_000)).into_bytes();
-    storage.set("a", "k", value).await.expect("writes");
-    storage.close().await.expect("closes");
-
-    let mut bytes = fs::read(&path).expect("reads");
-    let behind_the_tables = bytes.len() / 2;
-    bytes[behind_the_tables..].fill(0xff);
-    fs::write(&path, bytes).expect("writes");
-    let storage = Storage::new(open(&path));
-    let error = storage.get("a", "k").await.expect_err("is damaged");
-    assert!(
-        error
-            .to_string()
-            .ends_with("is unavailable: its content is damaged"),
-        "{error}"
-    );
-    assert!(error.hint().is_some_and(|hint| hint.contains("backup")));
-}
-
-#[test]
-fn tells_troubles_apart() {
-    let check = |code, expect| {
-        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-        let StorageError::Unavailable { trouble, .. } = unavailable(&"db".into(), error) else {
-            panic!("expected unavailable");
-        };
-        assert_eq!(trouble, expect);
-    };
-    check(ffi::SQLITE_FULL, Trouble::Full);
-    check(ffi::SQLITE_READONLY, Trouble::Permission);
-    check(ffi::SQLITE_CANTOPEN, Trouble::Permission);
-    check(ffi::SQLITE_CORRUPT, Trouble::Corrupt);
-    check(ffi::SQLITE_NOTADB, Trouble::Corrupt);
-    check(ffi::SQLITE_BUSY, Trouble::Busy);
-    check(ffi::SQLITE_IOERR_FSYNC, Trouble::Io);
-    check(ffi::SQLITE_SCHEMA, Trouble::Other);
 }

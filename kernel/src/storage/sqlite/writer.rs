@@ -1,269 +1,260 @@
 //! The one thread that writes: takes the batches that wait, commits them together, then answers them all.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::thread;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::batch::{Batch, Outcome, Write};
-use super::super::record::{Address, Conflict, Expect};
-use super::super::{StorageError, Trouble};
-use super::unavailable;
-
-const VERSION: &str = "SELECT version FROM records WHERE namespace = ?1 AND key = ?2";
-const PUT: &str = "INSERT INTO records (namespace, key, version, value) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value";
-const DELETE: &str = "DELETE FROM records WHERE namespace = ?1 AND key = ?2";
-const COUNT: &str = "UPDATE counter SET last_version = ?1";
+use super::super::StorageError;
+use super::super::batch::{Batch, Outcome};
+use super::super::change::{Change, Usage};
+use super::super::plan::{Plan, Present, Refusal};
+use super::super::record::Address;
+use super::super::tail::Tail;
+use super::damage::{Fault, is_failed_write};
+use super::header::Header;
+use super::health::Health;
+use super::place::Place;
+use super::rows::Rows;
 
 /// Bounds how long the first batch of a group waits for the last.
 const GROUP: usize = 256;
+/// The same, where values are large.
+const GROUP_BYTES: usize = 4 << 20;
 
-/// A batch and where its answer goes.
-pub(super) struct Job {
-    pub(super) batch: Batch,
-    pub(super) reply: oneshot::Sender<Result<Vec<Outcome>, StorageError>>,
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// What the writer can be asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Apply(Batch, Reply<Vec<Outcome>>),
+    Replicate(Vec<Change>, u64, Reply<()>),
+    /// Changes what the file says of itself, but for its version.
+    Mark(Mark, Reply<Header>),
 }
 
-type Answer = Result<Vec<Outcome>, Conflict>;
+/// The part that a file is to play.
+#[derive(Debug)]
+pub(super) enum Mark {
+    Follow { id: Arc<str>, epoch: u64 },
+    Lead,
+}
+
+type Waiting = (Batch, Reply<Vec<Outcome>>);
+type Answer = Result<Vec<Outcome>, Refusal>;
 
 /// The writing side of a database; ends when the last sender of jobs is gone.
 #[derive(Debug)]
 pub(super) struct Writer {
     connection: Connection,
-    last_version: u64,
+    /// Dropped behind the connection.
+    place: Place,
+    header: Header,
+    health: Arc<Health>,
+    tail: Arc<Tail>,
     last_group: usize,
-    name: Arc<str>,
-    /// After a failed sync nobody knows what is on the disk: no more writes then.
-    failed: Option<StorageError>,
+    /// Came while a group was gathered, and is none of it.
+    next: Option<Job>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, last_version: u64, name: Arc<str>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        place: Place,
+        header: Header,
+        health: Arc<Health>,
+        tail: Arc<Tail>,
+    ) -> Self {
         Self {
             connection,
-            last_version,
+            place,
+            header,
+            health,
+            tail,
             last_group: 0,
-            name,
-            failed: None,
+            next: None,
         }
     }
 
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(job) = jobs.blocking_recv() {
+        while let Some(job) = self.next.take().or_else(|| jobs.blocking_recv()) {
             self.serve(job, &mut jobs);
         }
     }
 
     /// Nobody hears an answer before the commit; who stopped listening has lost it, not the write.
-    fn serve(&mut self, first: Job, more: &mut mpsc::Receiver<Job>) {
+    pub(super) fn serve(&mut self, job: Job, more: &mut mpsc::Receiver<Job>) {
+        match job {
+            Job::Apply(batch, reply) => self.serve_group((batch, reply), more),
+            Job::Replicate(changes, last_version, reply) => {
+                let done = self.attempt(|writer| writer.replicate(changes, last_version));
+                drop(reply.send(done));
+            }
+            Job::Mark(mark, reply) => {
+                let done = self.attempt(|writer| writer.mark(mark));
+                drop(reply.send(done));
+            }
+        }
+    }
+
+    fn serve_group(&mut self, first: Waiting, more: &mut mpsc::Receiver<Job>) {
         let mut group = vec![first];
-        match self.write(&mut group, more) {
+        match self.attempt(|writer| writer.commit(&mut group, more)) {
             Ok(answers) => {
-                for (job, answer) in group.into_iter().zip(answers) {
-                    drop(job.reply.send(answer.map_err(StorageError::from)));
+                for ((_, reply), answer) in group.into_iter().zip(answers) {
+                    drop(reply.send(answer.map_err(StorageError::from)));
                 }
             }
             Err(error) => {
-                for job in group {
-                    drop(job.reply.send(Err(error.clone())));
+                for (_, reply) in group {
+                    drop(reply.send(Err(error.clone())));
                 }
             }
         }
     }
 
-    fn write(
+    /// Writes only into the file that is at its path, before and after; then watchers are told.
+    fn attempt<T>(
         &mut self,
-        group: &mut Vec<Job>,
-        more: &mut mpsc::Receiver<Job>,
-    ) -> Result<Vec<Answer>, StorageError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        write: impl FnOnce(&mut Self) -> Result<Written<T>, Fault>,
+    ) -> Result<T, StorageError> {
+        self.health.may_write()?;
+        let mut written = self.place.check().and_then(|()| write(self));
+        if written.is_ok() {
+            written = self.place.settle().and(written);
         }
-        self.commit(group, more).map_err(|error| {
-            let error = unavailable(&self.name, error);
-            if matches!(
-                error,
-                StorageError::Unavailable {
-                    trouble: Trouble::Io,
-                    ..
-                }
-            ) {
-                self.failed = Some(error.clone());
+        match written {
+            Ok(written) => {
+                self.header = written.header;
+                let last_version = self.header.last_version;
+                self.tail.push(last_version, || written.changes).wake();
+                Ok(written.answer)
             }
-            error
-        })
+            Err(Fault::Sqlite(e)) if is_failed_write(&e) && self.place.is_full() => {
+                Err(self.health.failed(Fault::Full(e)))
+            }
+            Err(fault) => {
+                if let Fault::Replaced(_) = fault {
+                    // The error that led here says what the user needs.
+                    drop(self.place.leave(&self.connection));
+                }
+                Err(self.health.failed(fault))
+            }
+        }
     }
 
-    /// An error of the database undoes the whole group; a conflict only its own batch.
+    /// An error of the database undoes the whole group; a refusal only its own batch.
     fn commit(
         &mut self,
-        group: &mut Vec<Job>,
+        group: &mut Vec<Waiting>,
         more: &mut mpsc::Receiver<Job>,
-    ) -> rusqlite::Result<Vec<Answer>> {
-        let mut transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut last_version = self.last_version;
+    ) -> Result<Written<Vec<Answer>>, Fault> {
+        let transaction = begin(&mut self.connection)?;
+        let mut plan = Plan::new(self.header.last_version);
         let mut answers = Vec::new();
-        while let Some(job) = group.get(answers.len()) {
-            answers.push(apply(&mut transaction, &job.batch, &mut last_version)?);
+        let mut bytes = 0;
+        while let Some((batch, _)) = group.get(answers.len()) {
+            let planned = plan.changes().len();
+            answers.push(plan.add(batch, &mut Rows(&transaction))?);
+            let added = plan.changes().get(planned..).unwrap_or_default();
+            bytes += added.iter().map(Change::bytes).sum::<usize>();
             // What arrived meanwhile goes into the same commit, and there is time for those who
             // were answered together last time and are about to write again.
             if answers.len() < self.last_group && more.is_empty() {
                 thread::yield_now();
             }
-            if group.len() < GROUP {
-                group.extend(more.try_recv());
+            if group.len() < GROUP && bytes < GROUP_BYTES && self.next.is_none() {
+                match more.try_recv() {
+                    Ok(Job::Apply(batch, reply)) => group.push((batch, reply)),
+                    other => self.next = other.ok(),
+                }
             }
         }
-        if last_version != self.last_version {
-            transaction
-                .prepare_cached(COUNT)?
-                .execute([last_version.cast_signed()])?;
+        self.last_group = answers.len();
+        let rows = Rows(&transaction);
+        plan.records().try_for_each(|change| rows.change(change))?;
+        let header = self.header.at(plan.last_version());
+        if header != self.header {
+            for (namespace, usage) in plan.usage() {
+                rows.count(namespace, usage)?;
+            }
+            header.write(&transaction)?;
         }
         transaction.commit()?;
-        self.last_version = last_version;
-        self.last_group = answers.len();
-        Ok(answers)
+        Ok(Written {
+            answer: answers,
+            header,
+            changes: plan.into_changes(),
+        })
     }
-}
 
-enum Failure {
-    Conflict(Conflict),
-    Sqlite(rusqlite::Error),
-}
-
-impl From<Conflict> for Failure {
-    fn from(conflict: Conflict) -> Self {
-        Self::Conflict(conflict)
-    }
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-fn apply(
-    transaction: &mut Transaction<'_>,
-    batch: &Batch,
-    last_version: &mut u64,
-) -> rusqlite::Result<Answer> {
-    let before = *last_version;
-    match apply_whole(transaction, batch.writes(), last_version) {
-        Ok(outcomes) => Ok(Ok(outcomes)),
-        Err(Failure::Conflict(conflict)) => {
-            *last_version = before;
-            Ok(Err(conflict))
+    /// Told are those that are new here, in the order of their versions: a copy may begin with the records of a
+    /// snapshot, or with changes that it had.
+    fn replicate(&mut self, mut changes: Vec<Change>, last: u64) -> Result<Written<()>, Fault> {
+        let versions = changes.iter().map(|change| change.version);
+        let last = versions.chain([last, self.header.last_version]).max();
+        let header = self.header.at(last.unwrap_or_default());
+        let transaction = begin(&mut self.connection)?;
+        let mut rows = Rows(&transaction);
+        let mut usages = HashMap::new();
+        for change in &changes {
+            let at = Address::checked(&change.namespace, &change.key);
+            let before = rows.found(at)?.map(|found| found.bytes);
+            let after = change.value.is_some().then(|| change.bytes() as u64);
+            let usage: &mut Usage = match usages.entry(&*change.namespace) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(space) => space.insert(rows.usage(at.namespace())?),
+            };
+            *usage = usage.replaced(before, after);
+            rows.change(change)?;
         }
-        Err(Failure::Sqlite(error)) => Err(error),
-    }
-}
-
-fn apply_whole(
-    transaction: &mut Transaction<'_>,
-    writes: &[Write],
-    last_version: &mut u64,
-) -> Result<Vec<Outcome>, Failure> {
-    // A single write conflicts before it changes anything, so only several need a way back.
-    if let [write] = writes {
-        return Ok(vec![apply_one(transaction, write, last_version)?]);
-    }
-    let savepoint = transaction.savepoint()?;
-    let outcomes = writes
-        .iter()
-        .map(|write| apply_one(&savepoint, write, last_version))
-        .collect::<Result<_, _>>()?;
-    savepoint.commit()?;
-    Ok(outcomes)
-}
-
-fn apply_one(
-    connection: &Connection,
-    write: &Write,
-    last_version: &mut u64,
-) -> Result<Outcome, Failure> {
-    let at = write.address();
-    // Who overwrites whatever is there need not know it.
-    let found = match (write.expect(), write.value()) {
-        (Expect::Any, Some(_)) => None,
-        _ => version(connection, at)?,
-    };
-    write.expect().check(at, found)?;
-    let version = *last_version + 1;
-    let outcome = match write.value() {
-        Some(value) => {
-            let row = (at.namespace(), at.key(), version.cast_signed(), &value[..]);
-            connection.prepare_cached(PUT)?.execute(row)?;
-            Outcome::Put { version }
+        for (namespace, usage) in usages {
+            rows.count(namespace, usage)?;
         }
-        None if found.is_none() => return Ok(Outcome::Absent),
-        None => {
-            connection
-                .prepare_cached(DELETE)?
-                .execute((at.namespace(), at.key()))?;
-            Outcome::Deleted { version }
-        }
-    };
-    *last_version = version;
-    Ok(outcome)
-}
-
-fn version(connection: &Connection, at: Address<'_>) -> rusqlite::Result<Option<u64>> {
-    let version = connection
-        .prepare_cached(VERSION)?
-        .query_row((at.namespace(), at.key()), |row| row.get::<_, i64>(0))
-        .optional()?;
-    Ok(version.map(i64::cast_unsigned))
-}
-
-#[cfg(test)]
-mod tests {
-    use octa_plugin_api::Payload;
-
-    use super::*;
-
-    fn put(
-        key: &str,
-        value: Vec<u8>,
-    ) -> (Job, oneshot::Receiver<Result<Vec<Outcome>, StorageError>>) {
-        let mut batch = Batch::new();
-        batch
-            .put("a", key, Expect::Any, Payload::from(value))
-            .expect("valid");
-        let (reply, answer) = oneshot::channel();
-        (Job { batch, reply }, answer)
+        header.write(&transaction)?;
+        transaction.commit()?;
+        changes.retain(|change| change.version > self.header.last_version);
+        changes.sort_by_key(|change| change.version);
+        Ok(Written {
+            answer: (),
+            header,
+            changes,
+        })
     }
 
-    #[test]
-    fn a_full_disk_fails_the_group_and_the_next_one_can_succeed() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let opened = super::super::open::open(&directory.path().join("db")).expect("opens");
-        opened
-            .connection
-            .pragma_update(None, "max_page_count", 16)
-            .expect("bounds the file");
-        let mut writer = Writer::new(opened.connection, opened.last_version, "db".into());
-        let (queue, mut jobs) = mpsc::channel(2);
-
-        let (small, small_answer) = put("small", b"1".to_vec());
-        let (large, large_answer) = put("large", vec![b'1'; 1 << 20]);
-        queue.try_send(large).expect("has room");
-        writer.serve(small, &mut jobs);
-        for mut answer in [small_answer, large_answer] {
-            let error = answer.try_recv().expect("answered").expect_err("no space");
-            assert_eq!(
-                error.to_string(),
-                "storage `db` is unavailable: no space is left"
-            );
+    fn mark(&mut self, mark: Mark) -> Result<Written<Header>, Fault> {
+        let mut header = self.header.clone();
+        match mark {
+            Mark::Follow { id, epoch } => {
+                (header.id, header.epoch, header.following) = (id, epoch, true);
+            }
+            Mark::Lead => {
+                header.epoch += 1;
+                header.following = false;
+            }
         }
-
-        let (again, mut answer) = put("small", b"1".to_vec());
-        writer.serve(again, &mut jobs);
-        let outcomes = answer.try_recv().expect("answered").expect("fits");
-        assert_eq!(outcomes, [Outcome::Put { version: 1 }]);
+        let transaction = begin(&mut self.connection)?;
+        header.write(&transaction)?;
+        transaction.commit()?;
+        Ok(Written {
+            answer: header.clone(),
+            header,
+            changes: Vec::new(),
+        })
     }
+}
+
+/// What is durable now.
+struct Written<T> {
+    answer: T,
+    header: Header,
+    changes: Vec<Change>,
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }

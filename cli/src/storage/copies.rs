@@ -1,0 +1,267 @@
+//! Backups, their way back, and moves from one storage to another.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use octa_kernel::storage::{
+    self, BackupError, Contents, CopyError, OpenError, Restored, StorageAdapter,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::open::{Configured, Found, absolute};
+use super::place::Place;
+use super::progress::{Bar, Progress};
+use super::{Desk, desk, local};
+use crate::answer::{Answer, ErrorBody, raw};
+use crate::args;
+use crate::failure::{Explain, Failure};
+use crate::signals::Signals;
+use crate::world::World;
+
+/// A backup that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackupAsked {
+    /// The file to make.
+    pub(crate) path: PathBuf,
+    /// Whether it may take the place of another.
+    #[serde(default)]
+    pub(crate) force: bool,
+}
+
+impl BackupAsked {
+    pub(super) fn of(typed: &args::Backup) -> Self {
+        Self {
+            path: absolute(&typed.file),
+            force: typed.force,
+        }
+    }
+}
+
+/// Why a copy was not made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+enum MoveError {
+    /// It was stopped.
+    #[error("interrupted")]
+    Interrupted,
+    /// Both are one.
+    #[error("`{place}` is both what is copied and where it is copied to, expected two")]
+    Same {
+        /// The storage.
+        place: String,
+    },
+    /// It did not work out.
+    #[error("cannot copy `{from}` into `{to}`")]
+    Copy {
+        /// What was copied.
+        from: String,
+        /// Where to.
+        to: String,
+        /// Why.
+        source: CopyError,
+    },
+}
+
+impl Explain for MoveError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::Same { .. } => "invalid-input",
+            Self::Copy { source, .. } => copy_kind(source),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interrupted => None,
+            Self::Same { .. } => Some("name another with `--to` or `--from`".to_owned()),
+            Self::Copy { source, .. } => source.hint(),
+        }
+    }
+}
+
+impl Explain for BackupError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Exists { .. } | Self::NotEmpty { .. } => "conflict",
+            Self::NotAFile { .. } => "invalid-input",
+            Self::Unfit { .. } | Self::InUse { .. } => "rejected",
+            Self::Unreadable(OpenError::InUse { .. }) => "already-running",
+            Self::Copy { source, .. } | Self::Restore { source, .. } => copy_kind(source),
+            _ => "unavailable",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+}
+
+fn copy_kind(error: &CopyError) -> &'static str {
+    match error {
+        CopyError::NotEmpty { .. } => "conflict",
+        CopyError::Differs { .. } => "failed",
+        _ => "unavailable",
+    }
+}
+
+/// Backs up an open storage.
+pub(crate) async fn backup(
+    desk: &Desk,
+    asked: &BackupAsked,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Box<RawValue>, ErrorBody> {
+    let adapter = &**desk.storage.adapter();
+    let copied = storage::backup(adapter, &asked.path, asked.force, |at| progress(at.into()));
+    told(
+        &asked.path.display().to_string(),
+        &copied.await.map_err(desk::told)?,
+        &[],
+    )
+}
+
+/// Brings a backup back into a storage that no kernel has.
+pub(super) async fn restore(typed: &args::Restore, found: Found) -> Result<Answer, Failure> {
+    let configured = found.idle()?;
+    let mut bar = Bar::new();
+    let progress = |at: storage::Progress| bar.show(&at.into());
+    let restored = match configured.file() {
+        Some(file) => {
+            let standby = configured.standby();
+            let standby = standby.as_deref();
+            let restored = storage::restore(&typed.file, &file, standby, typed.force, progress);
+            unless_interrupted(restored).await?
+        }
+        None => {
+            let place = configured.place();
+            let aside = free_name(&configured.data);
+            let desk = configured.open_or_make().await?;
+            let to = &**desk.storage.adapter();
+            let names = (&*place, &*aside);
+            let restored = storage::restore_into(&typed.file, to, names, typed.force, progress);
+            let restored = unless_interrupted(restored).await?;
+            close(&desk).await?;
+            restored
+        }
+    };
+    drop(bar);
+    let told = restored.map_err(desk::told).and_then(|restored| {
+        let Restored {
+            contents, aside, ..
+        } = restored;
+        told(&typed.file.display().to_string(), &contents, &aside)
+    });
+    Ok(local(told))
+}
+
+/// Copies everything from one storage into another one, neither of which a kernel has.
+pub(super) async fn migrate(
+    typed: &args::Migrate,
+    find: impl FnOnce() -> Result<Found, Failure>,
+    world: &World,
+) -> Result<Answer, Failure> {
+    let named = |typed: &Option<String>| {
+        let place = typed.as_deref().map(Place::of).transpose()?;
+        Ok::<_, Failure>(place.map(|place| Configured::named(&place, world)))
+    };
+    let (from, to) = match (named(&typed.from)?, named(&typed.to)?) {
+        (Some(from), Some(to)) => (from, to),
+        (from, to) => {
+            let configured = find()?.idle()?;
+            match (from, to) {
+                (Some(from), _) => (from, configured),
+                (None, Some(to)) => (configured, to),
+                (None, None) => (configured.clone(), configured),
+            }
+        }
+    };
+    let (from_place, place) = (from.place(), to.place());
+    if from_place == place {
+        return Err(MoveError::Same { place }.into());
+    }
+    let mut bar = Bar::new();
+    let from = from.open().await?;
+    let adapter = &**from.storage.adapter();
+    to.make_data()?;
+    let new_file = to.file().filter(|file| !file.exists());
+    let copied = match new_file {
+        Some(file) => {
+            let backup = storage::backup(adapter, &file, false, |at| bar.show(&at.into()));
+            unless_interrupted(backup).await?.map_err(desk::told)
+        }
+        None => {
+            let to = to.open_or_make().await?;
+            let copied = copy(adapter, &to, &mut bar).await;
+            close(&to).await?;
+            copied?.map_err(|source| {
+                let (from, to) = (from_place, place.clone());
+                desk::told(MoveError::Copy { from, to, source })
+            })
+        }
+    };
+    drop(bar);
+    close(&from).await?;
+    Ok(local(
+        copied.and_then(|contents| told(&place, &contents, &[])),
+    ))
+}
+
+/// Copies into a storage that is there; one that was empty is so again if that fails.
+async fn copy(
+    from: &dyn StorageAdapter,
+    to: &Desk,
+    bar: &mut Bar,
+) -> Result<Result<Contents, CopyError>, Failure> {
+    let to = &**to.storage.adapter();
+    let copied = storage::copy(from, to, |at| bar.show(&at.into()));
+    let copied = unless_interrupted(copied).await;
+    let is_half_made = match &copied {
+        Ok(copied) => copied
+            .as_ref()
+            .is_err_and(|error| !matches!(error, CopyError::NotEmpty { .. })),
+        Err(_) => true,
+    };
+    if is_half_made && let Err(error) = storage::clear(to).await {
+        log::warn!("what was copied before it failed stays where it is: {error}");
+    }
+    copied
+}
+
+/// A name for what is to be kept aside.
+fn free_name(data: &Path) -> PathBuf {
+    let mut names = (1_u32..).map(|number| data.join(format!("octa.db.replaced-{number}")));
+    let is_free = |name: &PathBuf| !name.exists();
+    names
+        .find(is_free)
+        .unwrap_or_else(|| data.join("octa.db.replaced"))
+}
+
+async fn close(desk: &Desk) -> Result<(), Failure> {
+    Ok(desk.storage.close().await?)
+}
+
+/// What was copied, for an answer.
+fn told(path: &str, contents: &Contents, aside: &[PathBuf]) -> Result<Box<RawValue>, ErrorBody> {
+    raw(&json!({
+        "path": path,
+        "records": contents.records,
+        "bytes": contents.bytes,
+        "last_version": contents.last_version,
+        "digest": contents.digest,
+        "aside": aside,
+    }))
+}
+
+/// Gives up what it does at the first signal, so that nothing half-made is left behind.
+pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let mut signals = Signals::listen()?;
+    tokio::select! {
+        biased;
+        () = signals.next() => Err(MoveError::Interrupted.into()),
+        done = work => Ok(done),
+    }
+}

@@ -1,0 +1,1 @@
+SELECT namespace, records, bytes FROM {schema}.usage WHERE records > 0 ORDER BY namespace

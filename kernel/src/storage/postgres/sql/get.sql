@@ -1,0 +1,1 @@
+SELECT version, value FROM {schema}.records WHERE namespace = $1 AND key = $2

@@ -1,0 +1,1 @@
+SELECT number FROM {schema}.commits WHERE writer = $1

@@ -1,0 +1,384 @@
+//! The one task that writes: takes the batches that wait, commits them together, then answers them all.
+//!
+//! It also hears of what other kernels wrote, and feeds the watches. A lost connection is opened again; what
+//! was under way is then either known to be committed, or done once more.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::super::StorageError;
+use super::super::batch::{Batch, Outcome};
+use super::super::change::Change;
+use super::super::plan::{Plan, Refusal};
+use super::error::{self, unavailable};
+use super::known::{Asked, Known};
+use super::queue::{Job, Reply, Ticket};
+use super::server::Server;
+use super::session::{Failure, Session};
+use super::watches::Watches;
+use super::written::Written;
+use super::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::backoff::backoff;
+
+/// Bounds how long the first batch of a group waits for the last.
+const GROUP: usize = 256;
+/// The same, where values are large.
+const GROUP_BYTES: usize = 4 << 20;
+/// So many changes, or their bytes, are written between two looks at what is kept for watches.
+const UNTRIMMED: usize = 4_096;
+const UNTRIMMED_BYTES: usize = 8 << 20;
+
+/// What the writer shares with the callers.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) watches: Watches,
+    /// Why there is no connection, while there is none.
+    pub(super) lost: Mutex<Option<StorageError>>,
+}
+
+type Waiting = (Batch, Ticket<Vec<Outcome>>);
+type Answer = Result<Vec<Outcome>, Refusal>;
+
+/// The writing side of a database; ends when the last sender of jobs is gone.
+#[derive(Debug)]
+pub(super) struct Writer {
+    server: Server,
+    session: Option<Session>,
+    shared: Arc<Shared>,
+    /// Its name, on its connections and on what it commits.
+    name: String,
+    /// The groups that it tried to commit.
+    groups: i64,
+    attempts: u32,
+    untrimmed: (usize, usize),
+    /// Came while a group was gathered, and is none of it.
+    next: Option<Job>,
+}
+
+/// What the writer does next.
+enum Turn {
+    Job(Job),
+    Told,
+}
+
+/// Why an attempt at a transaction did not succeed.
+enum Undone {
+    /// The server refused it.
+    Refused(StorageError),
+    /// It is known not to have been applied.
+    Again,
+    /// Nobody waits any more to hear whether it was applied.
+    Unknown,
+}
+
+impl Writer {
+    pub(super) fn new(server: Server, session: Session, name: String, shared: Arc<Shared>) -> Self {
+        Self {
+            server,
+            session: Some(session),
+            shared,
+            name,
+            groups: 0,
+            attempts: 0,
+            untrimmed: (UNTRIMMED, 0),
+            next: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(turn) = self.turn(&mut jobs).await {
+            match turn {
+                Turn::Job(Job::Apply(batch, ticket)) => {
+                    let group = self.gather((batch, ticket), &mut jobs);
+                    self.serve(group).await;
+                }
+                Turn::Job(Job::Replicate(changes, last_version, ticket)) => {
+                    self.replicate(changes, last_version, ticket).await;
+                }
+                Turn::Job(Job::CatchUp(reply)) => self.answer_catch_up(reply).await,
+                Turn::Told if self.shared.watches.is_watched() => drop(self.catch_up().await),
+                Turn::Told => {}
+            }
+        }
+        self.shared.watches.close();
+    }
+
+    /// What is to be done next; connects meanwhile.
+    async fn turn(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Option<Turn> {
+        if let Some(job) = self.next.take() {
+            return Some(Turn::Job(job));
+        }
+        loop {
+            let Some(session) = &mut self.session else {
+                tokio::select! {
+                    biased;
+                    job = jobs.recv() => return job.map(Turn::Job),
+                    () = self.connect() => return Some(Turn::Told),
+                }
+            };
+            tokio::select! {
+                biased;
+                job = jobs.recv() => return job.map(Turn::Job),
+                told = session.told.changed() => match told {
+                    Ok(()) if *session.told.borrow_and_update() > self.shared.watches.seen() => {
+                        return Some(Turn::Told);
+                    }
+                    Ok(()) => {}
+                    Err(_) => self.session = None,
+                },
+            }
+        }
+    }
+
+    /// Takes the batches that wait already.
+    fn gather(&mut self, first: Waiting, jobs: &mut mpsc::Receiver<Job>) -> Vec<Waiting> {
+        let mut bytes = first.0.bytes();
+        let mut group = vec![first];
+        while group.len() < GROUP && bytes < GROUP_BYTES {
+            match jobs.try_recv() {
+                Ok(Job::Apply(batch, ticket)) => {
+                    bytes += batch.bytes();
+                    group.push((batch, ticket));
+                }
+                Ok(other) => {
+                    self.next = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        group
+    }
+
+    /// Nobody hears an answer before the commit. Who gave up before it was begun is left out.
+    async fn serve(&mut self, mut group: Vec<Waiting>) {
+        loop {
+            let is_awaited = || group.iter().any(|(_, ticket)| ticket.is_awaited());
+            if !self.connected(is_awaited).await {
+                return;
+            }
+            group.retain(|(_, ticket)| ticket.take());
+            let is_awaited = || group.iter().any(|(_, ticket)| ticket.is_awaited());
+            if !is_awaited() {
+                return;
+            }
+            let asked = Asked::of_batches(group.iter().map(|(batch, _)| batch));
+            let planned = |known: &mut Known| plan(&group, known);
+            match self.write(&asked, planned, is_awaited).await {
+                Ok(answers) => {
+                    for ((_, ticket), answer) in group.into_iter().zip(answers) {
+                        ticket.answer(answer.map_err(StorageError::from));
+                    }
+                    return;
+                }
+                Err(Undone::Refused(error)) => {
+                    for (_, ticket) in group {
+                        ticket.answer(Err(error.clone()));
+                    }
+                    return;
+                }
+                Err(Undone::Again) => group.iter().for_each(|(_, ticket)| ticket.lay_down()),
+                Err(Undone::Unknown) => return,
+            }
+        }
+    }
+
+    async fn replicate(&mut self, changes: Vec<Change>, last_version: u64, ticket: Ticket<()>) {
+        let asked = Asked::of_changes(&changes);
+        while self.connected(|| ticket.is_awaited()).await && ticket.take() {
+            let planned = |known: &mut Known| {
+                (
+                    Written::replicated(changes.clone(), last_version, known),
+                    (),
+                )
+            };
+            match self.write(&asked, planned, || ticket.is_awaited()).await {
+                Ok(()) => return ticket.answer(Ok(())),
+                Err(Undone::Refused(error)) => return ticket.answer(Err(error)),
+                Err(Undone::Again) => ticket.lay_down(),
+                Err(Undone::Unknown) => return,
+            }
+        }
+    }
+
+    /// One attempt at a transaction.
+    async fn write<T>(
+        &mut self,
+        asked: &Asked,
+        plan: impl FnOnce(&mut Known) -> (Written, T),
+        is_awaited: impl Fn() -> bool,
+    ) -> Result<T, Undone> {
+        let session = self.session.as_ref().ok_or(Undone::Again)?;
+        let mut known = match session.begin(asked).await {
+            Ok(known) => known,
+            Err(failure) => return Err(self.failed(failure)),
+        };
+        // What others wrote is told before what is written behind it.
+        let watches = &self.shared.watches;
+        let is_behind = watches.is_watched() && watches.seen() < known.last_version;
+        if is_behind && !self.catch_up().await {
+            return Err(Undone::Again);
+        }
+        let (written, answer) = plan(&mut known);
+        let session = self.session.as_ref().ok_or(Undone::Again)?;
+        if written.changes.is_empty() && written.last_version == known.last_version {
+            session.roll_back().await;
+            return Ok(answer);
+        }
+        self.groups += 1;
+        let number = self.groups;
+        let trims = self.untrimmed.0 >= UNTRIMMED || self.untrimmed.1 >= UNTRIMMED_BYTES;
+        match session.commit(&written, &self.name, number, trims).await {
+            Ok(()) => self.committed(written, trims),
+            Err(Failure::Unknown(error)) => {
+                self.lost(error);
+                self.settle(is_awaited).await?;
+            }
+            Err(failure) => return Err(self.failed(failure)),
+        }
+        Ok(answer)
+    }
+
+    /// Tells the watches, and counts what is kept for those of others.
+    fn committed(&mut self, written: Written, trimmed: bool) {
+        if trimmed {
+            self.untrimmed = (0, 0);
+        }
+        self.untrimmed.0 += written.changes.len();
+        self.untrimmed.1 += written.bytes();
+        let watches = &self.shared.watches;
+        match written.is_told {
+            true => watches.push(written.last_version, || written.changes),
+            false => watches.skip(written.last_version),
+        }
+    }
+
+    /// Finds out whether the last group was committed; gives up when nobody waits for it any more.
+    async fn settle(&mut self, is_awaited: impl Fn() -> bool) -> Result<(), Undone> {
+        while self.connected(&is_awaited).await {
+            let Some(session) = &self.session else {
+                continue;
+            };
+            match session.settled(&self.name).await {
+                Ok(number) if number == Some(self.groups) => {
+                    self.catch_up().await;
+                    return Ok(());
+                }
+                Ok(_) => return Err(Undone::Again),
+                Err(failure) => drop(self.failed(failure)),
+            }
+        }
+        Err(Undone::Unknown)
+    }
+
+    /// Brings the watches to where the database is; tells whether that was possible.
+    async fn catch_up(&mut self) -> bool {
+        while let Some(session) = &self.session {
+            let watches = &self.shared.watches;
+            let seen = watches.seen();
+            match session.news(seen).await {
+                Ok(news) if news.missed => watches.skip(news.next),
+                Ok(news) if news.next == seen => return true,
+                Ok(news) => watches.push(news.next, || news.changes),
+                Err(failure) => drop(self.failed(failure)),
+            }
+        }
+        false
+    }
+
+    async fn answer_catch_up(&mut self, reply: Reply<()>) {
+        while self.connected(|| !reply.is_closed()).await {
+            if !self.shared.watches.is_watched() && !self.begin_watching().await {
+                continue;
+            }
+            if self.catch_up().await {
+                return drop(reply.send(Ok(())));
+            }
+        }
+    }
+
+    /// What was written while nobody watched is not read.
+    async fn begin_watching(&mut self) -> bool {
+        let Some(session) = &self.session else {
+            return false;
+        };
+        match session.news(u64::MAX).await {
+            Ok(now) => {
+                self.shared.watches.skip(now.next);
+                self.shared.watches.watch();
+                true
+            }
+            Err(failure) => {
+                drop(self.failed(failure));
+                false
+            }
+        }
+    }
+
+    /// Connects, for as long as somebody waits for it.
+    async fn connected(&mut self, is_awaited: impl Fn() -> bool) -> bool {
+        while self.session.is_none() {
+            if !is_awaited() {
+                return false;
+            }
+            self.connect().await;
+        }
+        true
+    }
+
+    /// One attempt to connect, after a pause if the one before failed.
+    async fn connect(&mut self) {
+        if self.attempts > 0 {
+            let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, self.attempts, &self.name);
+            tokio::time::sleep(pause).await;
+        }
+        self.attempts += 1;
+        let opening = Session::open(&self.server, &self.name);
+        match tokio::time::timeout(self.server.silence, opening).await {
+            Ok(Ok(session)) => {
+                self.session = Some(session);
+                self.attempts = 0;
+                *self.shared.lost.lock() = None;
+            }
+            Ok(Err(error)) => *self.shared.lost.lock() = Some(self.unavailable(error)),
+            Err(_) => {}
+        }
+    }
+
+    /// What callers are told of a failure; of a lost connection nothing, since another one is opened.
+    fn failed(&mut self, failure: Failure) -> Undone {
+        match failure {
+            Failure::Refused(error) => Undone::Refused(self.unavailable(error)),
+            Failure::Lost(error) | Failure::Unknown(error) => {
+                self.lost(error);
+                Undone::Again
+            }
+        }
+    }
+
+    fn lost(&mut self, error: Option<tokio_postgres::Error>) {
+        self.session = None;
+        let error = error.map_or_else(|| "it is silent".into(), error::words);
+        log::warn!(
+            "storage `{}` lost its connection: {error}",
+            self.server.store
+        );
+    }
+
+    fn unavailable(&self, error: tokio_postgres::Error) -> StorageError {
+        unavailable(&self.server.store, error)
+    }
+}
+
+fn plan(group: &[Waiting], known: &mut Known) -> (Written, Vec<Answer>) {
+    let before = known.last_version;
+    let mut plan = Plan::new(before);
+    let answers = group.iter().map(|(batch, _)| match plan.add(batch, known) {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    });
+    let answers = answers.collect();
+    (Written::planned(plan, before), answers)
+}
