@@ -281,14 +281,28 @@ pub(super) fn trouble(error: &rusqlite::Error) -> Trouble {
     }
 }
 
+/// The bytes that are gathered before they are added up: both names in any case, and a small value.
+const GATHERED: usize = 1_024;
+
 /// Computes the checksum of a record; a name has no NUL, so the parts cannot be shifted.
 pub(super) fn checksum(at: Address<'_>, version: u64, value: &[u8]) -> u32 {
+    // Each piece costs a beginning of its own, and short ones are not added up many bytes at a time.
+    let mut gathered = [0; GATHERED];
+    let mut length = 0;
+    let mut gather = |bytes: &[u8]| {
+        let fits = bytes.len().min(GATHERED - length);
+        gathered[length..length + fits].copy_from_slice(&bytes[..fits]);
+        length += fits;
+        fits
+    };
+    gather(at.namespace().as_bytes());
+    gather(&[0]);
+    gather(at.key().as_bytes());
+    gather(&[0]);
+    gather(&version.to_le_bytes());
+    let fits = gather(value);
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(at.namespace().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(at.key().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(&version.to_le_bytes());
-    hasher.update(value);
+    hasher.update(&gathered[..length]);
+    hasher.update(&value[fits..]);
     hasher.finalize()
 }
