@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use crate::{
     Kernel,
     bus::Bus,
-    config::{Config, NoSecrets, Secrets, StorageKind},
+    config::{Config, NoSecrets, Secrets, StorageConfig, StorageKind},
     dead_letters::DeadLetters,
     facilities::Commons,
     journal::{Journals, Neighbours},
@@ -324,10 +324,12 @@ impl Builder {
         Ok(opened.unwrap_or_else(|panic| resume_unwind(panic))?)
     }
 
-    /// What there is instead of a file where there is no place for one.
+    /// What there is instead of a file where there is no place for one, and none was asked for.
     fn forgetful_storage(&self) -> Option<Storage> {
-        let is_file = self.config.storage.adapter == StorageKind::Sqlite;
-        (is_file && self.data.is_none()).then(|| Storage::new(Memory::new()))
+        let (config, default) = (&self.config.storage, StorageConfig::default());
+        let is_asked_for = config.path != default.path || config.standby.is_some();
+        let is_file = config.adapter == StorageKind::Sqlite;
+        (is_file && self.data.is_none() && !is_asked_for).then(|| Storage::new(Memory::new()))
     }
 
     /// A place for private copies, if there is anything to copy.
@@ -390,5 +392,21 @@ impl std::fmt::Debug for Builder {
             .field("plugins", &self.plugins)
             .field("data", &self.data)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_asked_for_is_opened_without_a_data_directory() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("asked.db");
+        let mut config = Config::default();
+        config.storage.path.clone_from(&path);
+        let kernel = Kernel::builder().config(config).build().expect("it opens");
+        assert!(path.is_file());
+        drop(kernel);
     }
 }

@@ -645,3 +645,48 @@ fn a_wrong_password_is_told_and_not_shown() {
         assert!(!told.stderr.contains("swordfish"), "{told:?}");
     }
 }
+
+#[test]
+fn a_storage_is_not_replaced_by_its_own_backup() {
+    run(async {
+        let home = Home::with(&[]);
+        fill(&database(&home), "history", 10).await;
+        let link = home.root().join("link.db");
+        std::os::unix::fs::symlink(database(&home), &link).expect("a link");
+        let check = |on: &dyn Fn(&[&str]) -> Outcome| {
+            for path in [&database(&home), &home.data().join("octa.db-wal"), &link] {
+                let refused = on(&["backup", "--force", &text(path)]);
+                assert_eq!(refused.code, 3, "{refused:?}");
+                let told = "belongs to the storage that is backed up, expected another file\n\
+                            hint: name a file, such as `/mnt/backup/home.db`\n";
+                assert!(refused.stderr.ends_with(told), "{refused:?}");
+            }
+        };
+        check(&|arguments| Reached::octa(&home, arguments));
+        assert_eq!(home.answer(&["stats"])["records"], 10);
+    });
+}
+
+#[test]
+fn a_storage_whose_standby_leads_gets_no_second_database() {
+    run(async {
+        let home = Home::empty();
+        let (other, standby) = (home.root().join("other.db"), home.root().join("standby.db"));
+        fill(&other, "history", 10).await;
+        fill(&standby, "history", 20).await;
+        let sqlite = Sqlite::open(&standby).expect("it opens");
+        sqlite.raise_epoch().await.expect("it leads");
+        sqlite.close().await.expect("it closes");
+        let config = home.root().join("octa.toml");
+        let toml = format!("[storage]\nstandby = \"{}\"\n", text(&standby));
+        fs::write(&config, toml).expect("a file");
+        let from = format!("sqlite:{}", text(&other));
+        let refused = home.octa(&with(&["migrate", "--from", &from], &text(&config)));
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(
+            refused.stderr.contains("is not empty (records: 20)"),
+            "{refused:?}"
+        );
+        assert!(!database(&home).exists());
+    });
+}

@@ -48,6 +48,18 @@ enum MoveError {
     /// It was stopped.
     #[error("interrupted")]
     Interrupted,
+    /// It was stopped when what was there was a backup already.
+    #[error("interrupted; what was there before is kept as `{}`", aside.display())]
+    Half {
+        /// The backup.
+        aside: PathBuf,
+    },
+    /// It is to be made where the storage itself is.
+    #[error("`{}` belongs to the storage that is backed up, expected another file", path.display())]
+    Own {
+        /// The file.
+        path: PathBuf,
+    },
     /// Both are one.
     #[error("`{place}` is both what is copied and where it is copied to, expected two")]
     Same {
@@ -69,8 +81,8 @@ enum MoveError {
 impl Explain for MoveError {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Interrupted => "interrupted",
-            Self::Same { .. } => "invalid-input",
+            Self::Interrupted | Self::Half { .. } => "interrupted",
+            Self::Same { .. } | Self::Own { .. } => "invalid-input",
             Self::Copy { source, .. } => copy_kind(source),
         }
     }
@@ -78,6 +90,11 @@ impl Explain for MoveError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => None,
+            Self::Half { aside } => Some(format!(
+                "bring it back: `octa storage restore {} --force`",
+                aside.display()
+            )),
+            Self::Own { .. } => Some("name a file, such as `/mnt/backup/home.db`".to_owned()),
             Self::Same { .. } => Some("name another with `--to` or `--from`".to_owned()),
             Self::Copy { source, .. } => source.hint(),
         }
@@ -90,7 +107,12 @@ impl Explain for BackupError {
             Self::Exists { .. } | Self::NotEmpty { .. } => "conflict",
             Self::NotAFile { .. } => "invalid-input",
             Self::Unfit { .. } | Self::InUse { .. } => "rejected",
-            Self::Unreadable(OpenError::InUse { .. }) => "already-running",
+            Self::Unreadable(OpenError::InUse { .. })
+            | Self::Make {
+                source: OpenError::InUse { .. },
+                ..
+            } => "already-running",
+            Self::Kept { source, .. } | Self::Half { source, .. } => source.kind(),
             Self::Copy { source, .. } | Self::Restore { source, .. } => copy_kind(source),
             _ => "unavailable",
         }
@@ -115,6 +137,10 @@ pub(crate) async fn backup(
     asked: &BackupAsked,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Box<RawValue>, ErrorBody> {
+    if is_own(desk, &asked.path) {
+        let path = asked.path.clone();
+        return Err(desk::told(MoveError::Own { path }));
+    }
     let adapter = &**desk.storage.adapter();
     let copied = storage::backup(adapter, &asked.path, asked.force, |at| progress(at.into()));
     told(
@@ -122,6 +148,34 @@ pub(crate) async fn backup(
         &copied.await.map_err(desk::told)?,
         &[],
     )
+}
+
+/// Whether a path is one of the storage's own files, whatever links lead there.
+fn is_own(desk: &Desk, path: &Path) -> bool {
+    const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+    let path = resolve(path);
+    let files = [
+        desk::file(&desk.config, &desk.data),
+        desk::standby(&desk.config, &desk.data),
+    ];
+    let mut files = files.into_iter().flatten().map(|file| resolve(&file));
+    files.any(|file| {
+        BESIDE.iter().any(|suffix| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(suffix);
+            path == Path::new(&name)
+        })
+    })
+}
+
+fn resolve(path: &Path) -> PathBuf {
+    let there = path.canonicalize().or_else(|error| {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(error);
+        };
+        Ok(parent.canonicalize()?.join(name))
+    });
+    there.unwrap_or_else(|_| path.to_owned())
 }
 
 /// Brings a backup back into a storage that no kernel has.
@@ -143,9 +197,13 @@ pub(super) async fn restore(typed: &args::Restore, found: Found) -> Result<Answe
             let to = &**desk.storage.adapter();
             let names = (&*place, &*aside);
             let restored = storage::restore_into(&typed.file, to, names, typed.force, progress);
-            let restored = unless_interrupted(restored).await?;
+            let restored = unless_interrupted(restored).await;
+            // Its name was free before.
+            if restored.is_err() && aside.exists() {
+                return Err(MoveError::Half { aside }.into());
+            }
             close(&desk).await?;
-            restored
+            restored?
         }
     };
     drop(bar);
@@ -187,7 +245,9 @@ pub(super) async fn migrate(
     let from = from.open().await?;
     let adapter = &**from.storage.adapter();
     to.make_data()?;
-    let new_file = to.file().filter(|file| !file.exists());
+    // Where a standby has taken over, it alone is there, and what leads.
+    let has_standby = to.standby().is_some_and(|standby| standby.exists());
+    let new_file = to.file().filter(|file| !file.exists() && !has_standby);
     let copied = match new_file {
         Some(file) => {
             let backup = storage::backup(adapter, &file, false, |at| bar.show(&at.into()));
@@ -195,7 +255,7 @@ pub(super) async fn migrate(
         }
         None => {
             let to = to.open_or_make().await?;
-            let copied = copy(adapter, &to, &mut bar).await;
+            let copied = copy(adapter, &**to.storage.adapter(), &mut bar).await;
             close(&to).await?;
             copied?.map_err(|source| {
                 let (from, to) = (from_place, place.clone());
@@ -213,19 +273,21 @@ pub(super) async fn migrate(
 /// Copies into a storage that is there; one that was empty is so again if that fails.
 async fn copy(
     from: &dyn StorageAdapter,
-    to: &Desk,
+    to: &dyn StorageAdapter,
     bar: &mut Bar,
 ) -> Result<Result<Contents, CopyError>, Failure> {
-    let to = &**to.storage.adapter();
-    let copied = storage::copy(from, to, |at| bar.show(&at.into()));
+    // It is told nothing before the storage was found empty: what is in one that was not is never to be deleted.
+    let mut began = false;
+    let copied = storage::copy(from, to, |at| {
+        began = true;
+        bar.show(&at.into());
+    });
     let copied = unless_interrupted(copied).await;
-    let is_half_made = match &copied {
-        Ok(copied) => copied
-            .as_ref()
-            .is_err_and(|error| !matches!(error, CopyError::NotEmpty { .. })),
-        Err(_) => true,
-    };
-    if is_half_made && let Err(error) = storage::clear(to).await {
+    let is_whole = matches!(copied, Ok(Ok(_)));
+    if began
+        && !is_whole
+        && let Err(error) = storage::clear(to).await
+    {
         log::warn!("what was copied before it failed stays where it is: {error}");
     }
     copied
@@ -263,5 +325,112 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Resu
         biased;
         () = signals.next() => Err(MoveError::Interrupted.into()),
         done = work => Ok(done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use octa_kernel::storage::{
+        Address, Batch, BoxFuture, Change, Changes, Expect, Memory, Outcome, Page, Query, Record,
+        Since, Snapshot, StorageError, Usage,
+    };
+
+    use super::*;
+
+    /// Fails at its first snapshot, or at each write.
+    #[derive(Debug)]
+    struct Failing {
+        memory: Memory,
+        snapshot: AtomicBool,
+        writes: bool,
+    }
+
+    impl StorageAdapter for Failing {
+        fn get<'a>(
+            &'a self,
+            at: Address<'a>,
+        ) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
+            self.memory.get(at)
+        }
+
+        fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
+            self.memory.apply(batch)
+        }
+
+        fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
+            self.memory.list(query)
+        }
+
+        fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
+            self.memory.changes(since)
+        }
+
+        fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
+            self.memory.usage()
+        }
+
+        fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
+            match self.snapshot.swap(false, Ordering::Relaxed) {
+                true => Box::pin(async { Err(StorageError::Closed) }),
+                false => self.memory.snapshot(),
+            }
+        }
+
+        fn replicate<'a>(
+            &'a self,
+            changes: &'a [Change],
+            last_version: u64,
+        ) -> BoxFuture<'a, Result<(), StorageError>> {
+            let is_deletion = changes.iter().all(|change| change.value.is_none());
+            Box::pin(async move {
+                self.memory.replicate(changes, last_version).await?;
+                match self.writes && !is_deletion {
+                    true => Err(StorageError::Closed),
+                    false => Ok(()),
+                }
+            })
+        }
+
+        fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
+            self.memory.close()
+        }
+    }
+
+    async fn write(to: &Memory) {
+        let mut batch = Batch::new();
+        let put = batch.put("lamps", "k", Expect::Any, &b"1"[..]);
+        put.expect("a valid write");
+        to.apply(batch).await.expect("it is written");
+    }
+
+    /// How many records are there after a copy that fails.
+    async fn left(is_full: bool, snapshot: bool, writes: bool) -> u64 {
+        let (from, memory) = (Memory::new(), Memory::new());
+        write(&from).await;
+        if is_full {
+            write(&memory).await;
+        }
+        let to = Failing {
+            memory,
+            snapshot: AtomicBool::new(snapshot),
+            writes,
+        };
+        let copied = copy(&from, &to, &mut Bar::new()).await;
+        copied.expect("it is not stopped").expect_err("it fails");
+        to.snapshot().await.expect("it is read").records()
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_was_not_found_empty_is_left_alone() {
+        assert_eq!(left(true, true, false).await, 1);
+        assert_eq!(left(true, false, true).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_was_empty_is_so_again() {
+        assert_eq!(left(false, false, true).await, 0);
     }
 }

@@ -22,7 +22,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     bus::{Bus, Delivery, Draft, JSON, PublishOutcome, Publisher},
     storage::{
-        Batch, Entry, Expect, Invalid, MAX_BATCH_WRITES, Outcome, Query, Storage, StorageError,
+        Batch, Entry, Expect, Invalid, MAX_BATCH_WRITES, Outcome, Query, Since, Storage,
+        StorageError, appended,
     },
     time::Clock,
 };
@@ -203,13 +204,20 @@ impl Outbox {
     /// before an event was had by all, which is left for the next kernel then.
     async fn tell_all(&self, progress: &mut Progress) -> Result<bool, StorageError> {
         self.delete(progress).await?;
+        let mut end = None;
         loop {
+            if end.is_none() && self.has_reached(Phase::Ending) {
+                end = Some(self.end().await?);
+            }
             let begins = self.0.begins.load(Ordering::SeqCst);
             let query = Query::new(NAMESPACE, &self.0.own)?
                 .after(progress.last.as_deref())?
                 .limit(AT_A_TIME)?;
-            let page = self.0.storage.list(query).await?;
+            let mut page = self.0.storage.list(query).await?;
             progress.has_failed = false;
+            if let Some(end) = &end {
+                page.entries.retain(|entry| *entry.key <= **end);
+            }
             if page.entries.is_empty() {
                 self.0.told.store(begins, Ordering::SeqCst);
                 return Ok(true);
@@ -217,12 +225,13 @@ impl Outbox {
             self.0.told.store(UNKNOWN, Ordering::SeqCst);
             self.0.begun.notify_one();
             progress.last = page.entries.last().map(|entry| entry.key.clone());
-            let (mut waiting, mut published) = (Vec::new(), Vec::new());
+            let (mut waiting, mut held) = (Vec::new(), Vec::new());
             for entry in page.entries {
                 match self.publish(&entry) {
-                    Ok(delivery) => {
-                        waiting.extend(delivery);
-                        published.push(entry.key);
+                    Ok(None) => progress.undeleted.push(entry.key),
+                    Ok(Some(delivery)) => {
+                        waiting.push(delivery);
+                        held.push(entry.key);
                     }
                     // It stays: a newer kernel may have written it.
                     Err(error) => {
@@ -230,12 +239,26 @@ impl Outbox {
                     }
                 }
             }
-            if !self.see_through(waiting).await {
+            // What all have is deleted before others are waited for.
+            let deleted = self.delete(progress).await;
+            let is_had_by_all = self.see_through(waiting).await;
+            if is_had_by_all {
+                progress.undeleted.extend(held);
+            }
+            deleted?;
+            self.delete(progress).await?;
+            if !is_had_by_all {
                 return Ok(false);
             }
-            progress.undeleted.extend(published);
-            self.delete(progress).await?;
         }
+    }
+
+    /// The last key of what is to be told before the end: what is written later is left, or an end would never
+    /// come while plugins go on writing.
+    async fn end(&self) -> Result<String, StorageError> {
+        let now = Since::new(NAMESPACE, &self.0.own, None)?;
+        let last_version = self.0.storage.changes(now).await?.next;
+        Ok(appended(&self.0.own, last_version))
     }
 
     /// Publishes an event; answers the wait for room, if there is one.

@@ -17,6 +17,8 @@ use super::{StorageAdapter, StorageError};
 const TEMPORARY: &str = ".octa-backup-";
 /// What is tried with a backup that is to be restored.
 const READ: &str = "read";
+/// What SQLite has beside a database: it takes them for a part of whatever file has that name.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why there is no backup, or why it was not restored.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,22 @@ pub enum BackupError {
     /// The storage to restore into cannot be had.
     #[error("cannot restore into the storage that is there")]
     Unreadable(#[source] OpenError),
+    /// Files have made place for one that then did not come.
+    #[error("nothing took the place of what is kept as {}", listed(aside))]
+    Kept {
+        /// Where they are.
+        aside: Vec<PathBuf>,
+        /// Why.
+        source: Box<BackupError>,
+    },
+    /// A database was emptied and not filled again.
+    #[error("not all of it was restored; what was there before is kept as `{}`", aside.display())]
+    Half {
+        /// A backup of what was there.
+        aside: PathBuf,
+        /// Why.
+        source: Box<BackupError>,
+    },
 }
 
 impl BackupError {
@@ -113,6 +131,10 @@ impl BackupError {
                 path,
                 source,
             } => return io_hint(action, path, source),
+            Self::Make {
+                source: OpenError::InUse { .. },
+                ..
+            } => "name another file: that one is the storage of a kernel, or is being made",
             Self::Make { source, .. } => return source.hint(),
             Self::Copy { path, source } | Self::Restore { path, source } => {
                 return match source {
@@ -133,9 +155,32 @@ impl BackupError {
             Self::NotEmpty { .. } => "`--force` keeps what is there aside under another name",
             Self::Unreadable(OpenError::InUse { .. }) => "stop that kernel first",
             Self::Unreadable(_) => "`--force` keeps the file aside under another name",
+            Self::Kept { .. } => "see to the cause and try again, or give it its old name back",
+            Self::Half { aside, .. } => {
+                let aside = aside.display();
+                return Some(format!(
+                    "bring it back: `octa storage restore {aside} --force`"
+                ));
+            }
         };
         Some(hint.to_owned())
     }
+
+    /// The same, with where files are that were set aside before.
+    fn kept(self, aside: &[PathBuf]) -> Self {
+        match aside {
+            [] => self,
+            _ => Self::Kept {
+                aside: aside.into(),
+                source: Box::new(self),
+            },
+        }
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let quoted = paths.iter().map(|path| format!("`{}`", path.display()));
+    quoted.collect::<Vec<_>>().join(" and ")
 }
 
 fn io_hint(action: &str, path: &Path, source: &io::Error) -> Option<String> {
@@ -161,7 +206,8 @@ fn io_hint(action: &str, path: &Path, source: &io::Error) -> Option<String> {
 ///
 /// The file appears there only when it is complete, synced and compared; until then nothing there is touched, and
 /// nothing is left behind by a failure or by dropping the future. It can be read and written by its owner only.
-/// With `force` it takes the place of a file that is there. Waits for the disk on the caller's thread.
+/// With `force` it takes the place of a file that is there, but not of a database that somebody has open; one with
+/// a log beside it is kept under another name. Waits for the disk on the caller's thread.
 ///
 /// # Errors
 ///
@@ -179,10 +225,12 @@ pub async fn backup(
         _ => {}
     }
     let made = Made::new(directory, path)?;
-    let sqlite = Sqlite::open(&made.file).map_err(|source| BackupError::Make {
+    let failed = |source| BackupError::Make {
         path: path.into(),
         source,
-    })?;
+    };
+    let target = Target::take(path).map_err(failed)?;
+    let sqlite = Sqlite::open(&made.file).map_err(failed)?;
     let copied = copy::copy(from, &sqlite, progress).await;
     let copied = match (copied, sqlite.close().await) {
         (Ok(copied), Ok(())) => Ok(copied),
@@ -193,7 +241,16 @@ pub async fn backup(
         path: path.into(),
         source,
     })?;
-    made.put(path)?;
+    let mut aside = Vec::new();
+    let put = made.put(path, &target.lock, &mut aside);
+    put.map_err(|error| error.kept(&aside))?;
+    if !aside.is_empty() {
+        let aside = listed(&aside);
+        log::warn!(
+            "what was left of a database at `{}` is kept as {aside}",
+            path.display()
+        );
+    }
     Ok(copied)
 }
 
@@ -225,27 +282,37 @@ pub async fn restore(
     let directory = directory_of(to)?;
     fs::create_dir_all(directory).map_err(io("make the directory", directory))?;
     let unpacked = Unpacked::new(backup, directory)?;
+    // A standby gives way before its primary: alone it would be in nobody's way.
     let mut found = Vec::new();
-    for path in [Some(to), standby].into_iter().flatten() {
-        if let Some(worth_keeping) = look(path, force).await? {
-            found.push((path, worth_keeping));
+    for path in [standby, Some(to)].into_iter().flatten() {
+        let seen = look(path, force).await?;
+        // A directory for it is not made.
+        if path == to || seen.is_some() {
+            let lock = Lock::take(path).map_err(BackupError::Unreadable)?;
+            found.push((path, seen.filter(|seen| !seen.is_kept), lock));
         }
     }
     let contents = copy::contents(&unpacked.sqlite, progress).await;
     let contents = contents.map_err(|error| unpacked.unreadable(error))?;
     let closed = unpacked.sqlite.close().await;
     closed.map_err(|error| unpacked.unreadable(error))?;
-    let _lock = Lock::take(to).map_err(BackupError::Unreadable)?;
     let mut aside = Vec::new();
-    for (path, worth_keeping) in found {
-        let other = (path != to).then(|| Lock::take(path));
-        let _other = other.transpose().map_err(BackupError::Unreadable)?;
-        match worth_keeping {
-            true => aside.push(set_aside(path)?),
-            false => remove_all(path)?,
+    let put = || {
+        for (path, empty, _) in &found {
+            // Somebody may have written between the look at it and its lock.
+            match empty {
+                Some(seen) if seen.is_still(path) => remove_all(path)?,
+                // What may be beside it is seen to as the new one is put there.
+                _ if fs::symlink_metadata(path).is_err() => {}
+                _ => aside.extend(set_aside(path)?),
+            }
         }
-    }
-    unpacked.made.put(to)?;
+        found.last().map_or(Ok(()), |(_, _, lock)| {
+            unpacked.made.put(to, lock, &mut aside)
+        })
+    };
+    let put = put();
+    put.map_err(|error| error.kept(&aside))?;
     Ok(Restored { contents, aside })
 }
 
@@ -268,6 +335,10 @@ pub async fn restore_into(
         path: backup.into(),
         source,
     };
+    let half = |source| BackupError::Half {
+        aside: aside.into(),
+        source: Box::new(source),
+    };
     let there = to.snapshot().await;
     let records = there
         .map_err(|error| failed(CopyError::Write(error)))?
@@ -279,11 +350,14 @@ pub async fn restore_into(
     if records > 0 {
         self::backup(to, aside, false, |_| ()).await?;
         let cleared = copy::clear(to).await;
-        cleared.map_err(|error| failed(CopyError::Write(error)))?;
+        cleared.map_err(|error| half(failed(CopyError::Write(error))))?;
     }
     let copied = copy::copy(&unpacked.sqlite, to, &mut progress).await;
     Ok(Restored {
-        contents: copied.map_err(failed)?,
+        contents: copied.map_err(|error| match records {
+            0 => failed(error),
+            _ => half(failed(error)),
+        })?,
         aside: match records {
             0 => Vec::new(),
             _ => vec![aside.to_owned()],
@@ -291,45 +365,112 @@ pub async fn restore_into(
     })
 }
 
-/// Whether what is at a path is to be kept; nothing if there is nothing.
-async fn look(path: &Path, force: bool) -> Result<Option<bool>, BackupError> {
+/// What was found where a backup is to be restored.
+struct Seen {
+    /// Whether it is to be kept.
+    is_kept: bool,
+    last_version: u64,
+}
+
+impl Seen {
+    /// Whether nothing was written to it since.
+    fn is_still(&self, path: &Path) -> bool {
+        let header = Sqlite::header(path).ok().flatten();
+        header.is_some_and(|header| header.last_version == self.last_version)
+    }
+}
+
+/// Looks whether what is at a path may give way; nothing if there is nothing.
+async fn look(path: &Path, force: bool) -> Result<Option<Seen>, BackupError> {
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
+    // Whatever it is, it is not nothing.
+    let unreadable = Seen {
+        is_kept: true,
+        last_version: 0,
+    };
     let sqlite = match Sqlite::open(path) {
         Ok(sqlite) => sqlite,
         Err(error @ (OpenError::InUse { .. } | OpenError::NotAFile { .. })) => {
             return Err(BackupError::Unreadable(error));
         }
-        Err(_) if force => return Ok(Some(true)),
+        Err(_) if force => return Ok(Some(unreadable)),
         Err(error) => return Err(BackupError::Unreadable(error)),
     };
-    let records = match sqlite.snapshot().await {
-        Ok(snapshot) => snapshot.records(),
-        // Whatever it is, it is not nothing.
-        Err(_) => u64::MAX,
+    let (records, last_version) = match sqlite.snapshot().await {
+        Ok(snapshot) => (snapshot.records(), snapshot.last_version()),
+        Err(_) => (u64::MAX, 0),
     };
     if records > 0 && !force {
         let place = path.display().to_string();
         return Err(BackupError::NotEmpty { place, records });
     }
-    Ok(Some(records > 0))
+    Ok(Some(Seen {
+        is_kept: records > 0,
+        last_version,
+    }))
 }
 
-/// Gives a database and its log another name, beside the old one.
-fn set_aside(path: &Path) -> Result<PathBuf, BackupError> {
+/// Gives what there is of a database and its log another name, beside the old one; nothing if there is nothing.
+///
+/// If one of them cannot be renamed, all have their old names.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
     let numbered = |number: u32| with_suffix(path, &format!(".replaced-{number}"));
     let mut names = (1..).map(numbered);
-    let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
-    let aside = names.find(is_free).unwrap_or_else(|| numbered(0));
+    let all = || COMPANIONS.into_iter().chain([""]);
+    let is_free =
+        |name: &Path| all().all(|it| fs::symlink_metadata(with_suffix(name, it)).is_err());
+    let aside = names.find(|name| is_free(name));
+    let aside = aside.unwrap_or_else(|| numbered(0));
+    let mut renamed = Vec::new();
     // The log first: without it the file would seem to be whole.
-    for suffix in ["-wal", "-shm", ""] {
-        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
+    for suffix in all() {
+        let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
+        match fs::rename(&from, &to) {
+            Ok(()) => renamed.push((from, to)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed.map_err(io("set aside", path))?,
+            Err(error) => {
+                for (from, to) in renamed.iter().rev() {
+                    drop(fs::rename(to, from));
+                }
+                return Err(io("set aside", path)(error));
+            }
         }
     }
-    Ok(aside)
+    let database = renamed.iter().position(|(from, _)| from == path);
+    let told = database.unwrap_or(0);
+    Ok((told < renamed.len()).then(|| renamed.swap_remove(told).1))
+}
+
+/// Keeps kernels from a file that is to be made, until it is dropped.
+#[derive(Debug)]
+struct Target {
+    lock: Lock,
+    /// The locked file, if it is there for this only: a backup is a single file.
+    file: Option<PathBuf>,
+}
+
+impl Target {
+    fn take(path: &Path) -> Result<Self, OpenError> {
+        // What is locked is found behind links.
+        let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let file = with_suffix(&file, ".lock");
+        let is_there = fs::symlink_metadata(&file).is_ok();
+        Ok(Self {
+            lock: Lock::take(path)?,
+            file: (!is_there).then_some(file),
+        })
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Still locked: who opened it meanwhile has been refused.
+        if let Some(file) = &self.file {
+            drop(fs::remove_file(file));
+        }
+    }
 }
 
 /// A database file that is still in a directory of its own, beside where it belongs.
@@ -360,10 +501,17 @@ impl Made {
         Ok(Self { directory, file })
     }
 
-    /// Gives the closed database its place, durably.
-    fn put(self, path: &Path) -> Result<(), BackupError> {
+    /// Gives the closed database its place, durably, under the lock of that.
+    ///
+    /// A log that is left there would be taken for its own: it goes `aside`, with the database if that is there.
+    fn put(self, path: &Path, _: &Lock, aside: &mut Vec<PathBuf>) -> Result<(), BackupError> {
         let synced = File::open(&self.file).and_then(|file| file.sync_all());
         synced.map_err(io("sync", &self.file))?;
+        let bytes = |suffix| fs::metadata(with_suffix(path, suffix)).map_or(0, |it| it.len());
+        match bytes("-wal") + bytes("-journal") {
+            0 => remove_each(path, COMPANIONS)?,
+            _ => aside.extend(set_aside(path)?),
+        }
         fs::rename(&self.file, path).map_err(io("write", path))?;
         let beside = directory_of(path)?;
         let synced = File::open(beside).and_then(|directory| directory.sync_all());
@@ -446,7 +594,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn remove_all(path: &Path) -> Result<(), BackupError> {
-    for suffix in ["", "-wal", "-shm"] {
+    remove_each(path, [""])?;
+    remove_each(path, COMPANIONS)
+}
+
+fn remove_each<const N: usize>(path: &Path, suffixes: [&str; N]) -> Result<(), BackupError> {
+    for suffix in suffixes {
         match fs::remove_file(with_suffix(path, suffix)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed.map_err(io("remove", path))?,

@@ -95,7 +95,8 @@ impl CopyError {
 
 /// Copies everything as it is at one moment, versions and all; writes to `from` go on meanwhile.
 ///
-/// Afterwards the copy is read back and compared. A failed or dropped copy leaves what it has written.
+/// Afterwards the copy is read back and compared. A failed or dropped copy leaves what it has written: only once
+/// `progress` was told something, `to` has been found empty, and may hold some of it.
 ///
 /// # Errors
 ///

@@ -42,7 +42,8 @@ const QUEUE: usize = 1_024;
 /// The file belongs to one kernel at a time: a lock on `<path>.lock`, which stays behind, keeps others out.
 /// Reads run on the caller's thread and take microseconds; writes wait for the disk on a thread of their own.
 /// A snapshot keeps the log from being emptied: what is written meanwhile takes space until it is dropped.
-/// Dropping it without [`close`](StorageAdapter::close) waits for the writes already accepted.
+/// Closing it brings the log into the file, and fails if that cannot take it: then the log stays beside it,
+/// and nothing is lost. Dropping it without [`close`](StorageAdapter::close) waits for the writes already accepted.
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
@@ -52,8 +53,8 @@ pub struct Sqlite {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     /// Taken by whoever ends the storage, to join.
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Its sender is dropped as the writer ends, for closers to await.
-    ended: watch::Receiver<()>,
+    /// Its sender is dropped as the writer ends, for closers to await; it has what went wrong then.
+    ended: watch::Receiver<Option<StorageError>>,
 }
 
 /// How to open a database file; made by [`Sqlite::options`].
@@ -130,7 +131,7 @@ impl Sqlite {
         let health = Arc::new(Health::new(opened.path.to_string_lossy().into()));
         let tail = Arc::new(Tail::new(opened.header.last_version));
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let (running, ended) = watch::channel(());
+        let (running, ended) = watch::channel(None);
         let writer = Writer::new(
             opened.connection,
             opened.place,
@@ -142,10 +143,10 @@ impl Sqlite {
         let thread = thread::Builder::new()
             .name("octa-storage".to_owned())
             .spawn(move || {
-                writer.run(jobs);
+                let sealed = writer.run(jobs);
                 // The next owner may come only now that the connection is closed.
                 drop(lock);
-                drop(running);
+                running.send_replace(sealed.err());
             })
             .map_err(|source| OpenError::Thread { source })?;
         Ok(Self {
@@ -219,10 +220,12 @@ impl StorageAdapter for Sqlite {
     fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async {
             self.stop();
-            // Nothing is ever sent: this ends with an error, when the writer drops its end.
-            drop(self.ended.clone().changed().await);
+            let mut ended = self.ended.clone();
+            // This ends with an error, when the writer drops its end.
+            while ended.changed().await.is_ok() {}
             self.join();
-            Ok(())
+            let failed = ended.borrow().clone();
+            failed.map_or(Ok(()), Err)
         })
     }
 }

@@ -234,6 +234,37 @@ fn what_had_no_room_at_the_end_is_left_for_the_next() {
     });
 }
 
+#[test]
+fn what_all_had_at_the_end_is_not_told_again() {
+    run(async {
+        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+        let bench = Bench::on(adapter.clone(), Neighbours::None);
+        let options = SubscriptionOptions::new("slow", "meters.**".parse().expect("a pattern"));
+        let overflow = octa_loader::Overflow::BackPressure;
+        let _slow = bench.bus.subscribe(options.capacity(1).overflow(overflow));
+        let journal = bench.journal();
+        record(&journal, "had").await;
+        record(&journal, "waits").await;
+        let notice = Notice::from("lamps.read");
+        let recorded = journal.record("aside", payload(&json!(0)), Some(notice));
+        recorded.await.expect("it is recorded");
+        // All three are told at once.
+        bench.open();
+        settle().await;
+        bench.journals.close().await;
+        let query = crate::storage::Query::new("kernel.outbox", "event/").expect("a query");
+        let left = adapter.list(query).await.expect("a page").entries;
+        let left: Vec<Value> = left
+            .iter()
+            .map(|entry| serde_json::from_slice(&entry.record.value).expect("JSON"))
+            .collect();
+        assert!(
+            matches!(&left[..], [one] if one["fact"]["key"] == "waits"),
+            "{left:?}"
+        );
+    });
+}
+
 /// Lets time go on in steps, so that all that waits for it does what it does.
 async fn pass(benches: &[&Bench], seconds: u64) {
     for _ in 0..seconds * 4 {

@@ -368,3 +368,113 @@ async fn another_kind_of_storage_is_backed_up_before_it_is_replaced() {
         ["before.db", "before.db.lock", "home.bak"]
     );
 }
+
+/// A database as it is when its kernel was killed, and its log.
+async fn killed(path: &Path) -> PathBuf {
+    let (log, kept) = (with_suffix(path, "-wal"), with_suffix(path, "-kept"));
+    let sqlite = Sqlite::open(path).expect("it opens");
+    for key in 0..50 {
+        write(&sqlite, &format!("old_{key}"), "1").await;
+    }
+    fs::copy(&log, &kept).expect("a log");
+    sqlite.close().await.expect("it closes");
+    fs::rename(&kept, &log).expect("a log");
+    log
+}
+
+#[tokio::test]
+async fn a_log_that_was_left_does_not_come_back() {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name);
+    let (path, to) = (at("home.bak"), at("octa.db"));
+    let made = backed_up(2_000, &path).await;
+    killed(&to).await;
+    fs::remove_file(&to).expect("it was there");
+    let restored = restore(&path, &to, None, false, |_| ()).await;
+    let restored = restored.expect("it is restored");
+    assert_eq!(restored.aside, [at("octa.db.replaced-1-wal")]);
+    assert_eq!(contents_of(&to).await, made);
+
+    // The same where a backup, or what moves there, is new.
+    let new = at("new.db");
+    killed(&new).await;
+    fs::remove_file(&new).expect("it was there");
+    backed_up(3, &new).await;
+    assert_eq!(contents_of(&new).await.records, 3);
+    assert!(at("new.db.replaced-1-wal").exists());
+    // A main file with its log goes aside whole, where the name of neither is taken.
+    killed(&new).await;
+    let forced = backup(&memory(4).await, &new, true, |_| ()).await;
+    assert_eq!(forced.expect("it is replaced").records, 4);
+    assert_eq!(contents_of(&new).await.records, 4);
+    assert_eq!(contents_of(&at("new.db.replaced-2")).await.records, 53);
+}
+
+#[tokio::test]
+async fn a_database_that_is_open_is_not_replaced() {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name);
+    let (path, link) = (at("octa.db"), at("link.db"));
+    let sqlite = Sqlite::open(&path).expect("it opens");
+    write(&sqlite, "old", "1").await;
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    for target in [&path, &link] {
+        let refused = told(backup(&sqlite, target, true, |_| ()).await, home.path());
+        assert!(
+            refused.contains("storage `HOME/octa.db` is in use by another kernel (process "),
+            "{refused}"
+        );
+        assert!(
+            refused.ends_with(
+                "hint: name another file: that one is the storage of a kernel, or is being made"
+            ),
+            "{refused}"
+        );
+    }
+    write(&sqlite, "new", "1").await;
+    sqlite.close().await.expect("it closes");
+    assert_eq!(contents_of(&path).await.records, 2);
+    assert_eq!(names(home.path()), ["link.db", "octa.db", "octa.db.lock"]);
+}
+
+#[tokio::test]
+async fn a_failure_names_what_was_set_aside() {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name);
+    let path = at("octa.db");
+    let error = BackupError::NotAFile { path }.kept(&[at("a"), at("b")]);
+    assert_eq!(
+        told(Err::<(), _>(error), home.path()),
+        "nothing took the place of what is kept as `HOME/a` and `HOME/b`\n\
+         `HOME/octa.db` is no file, expected the name of one\n\
+         hint: see to the cause and try again, or give it its old name back"
+    );
+}
+
+#[tokio::test]
+async fn what_was_emptied_and_not_filled_again_is_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (path, aside) = (home.path().join("home.bak"), home.path().join("before.db"));
+    backed_up(3, &path).await;
+    let to = Arc::new(memory(5).await);
+    let closing = to.clone();
+    let failed = restore_into(&path, &*to, ("memory", &aside), true, move |_| {
+        // It is told of the first step once all is deleted.
+        let mut closed = closing.close();
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = closed.as_mut().poll(&mut cx);
+    });
+    let told = told(failed.await, home.path());
+    assert!(
+        told.starts_with(
+            "not all of it was restored; what was there before is kept as `HOME/before.db`\n\
+             cannot restore `HOME/home.bak`\n"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("hint: bring it back: `octa storage restore HOME/before.db --force`"),
+        "{told}"
+    );
+    assert_eq!(contents_of(&aside).await.records, 5);
+}

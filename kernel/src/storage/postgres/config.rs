@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use super::error::PostgresError;
 
@@ -92,6 +92,8 @@ impl PostgresConfig {
         let timeout = self.statement_timeout.as_millis();
         client
             .ssl_mode(encryption.mode())
+            // Of several servers, the one that writes: what another one shows may be out of date.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(self.connect_timeout)
             .tcp_user_timeout(self.patience)
             .keepalives_idle(self.patience)

@@ -51,7 +51,10 @@ pub(super) struct Writer {
     name: String,
     /// The groups that it tried to commit.
     groups: i64,
+    /// To connect, since something was done on a connection.
     attempts: u32,
+    /// It has connected, and not looked yet at what others wrote before.
+    is_behind: bool,
     untrimmed: (usize, usize),
     /// Came while a group was gathered, and is none of it.
     next: Option<Job>,
@@ -82,6 +85,7 @@ impl Writer {
             name,
             groups: 0,
             attempts: 0,
+            is_behind: false,
             untrimmed: (UNTRIMMED, 0),
             next: None,
         }
@@ -111,6 +115,10 @@ impl Writer {
             return Some(Turn::Job(job));
         }
         loop {
+            if self.is_behind && self.session.is_some() && jobs.is_empty() {
+                self.is_behind = false;
+                return Some(Turn::Told);
+            }
             let Some(session) = &mut self.session else {
                 tokio::select! {
                     biased;
@@ -246,6 +254,7 @@ impl Writer {
         if trimmed {
             self.untrimmed = (0, 0);
         }
+        self.attempts = 0;
         self.untrimmed.0 += written.changes.len();
         self.untrimmed.1 += written.bytes();
         let watches = &self.shared.watches;
@@ -257,7 +266,8 @@ impl Writer {
 
     /// Finds out whether the last group was committed; gives up when nobody waits for it any more.
     async fn settle(&mut self, is_awaited: impl Fn() -> bool) -> Result<(), Undone> {
-        while self.connected(&is_awaited).await {
+        let mut refusals = 0;
+        while is_awaited() && self.connected(&is_awaited).await {
             let Some(session) = &self.session else {
                 continue;
             };
@@ -269,6 +279,9 @@ impl Writer {
                 Ok(_) => return Err(Undone::Again),
                 Err(failure) => drop(self.failed(failure)),
             }
+            refusals += 1;
+            let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, refusals, &self.name);
+            tokio::time::sleep(pause).await;
         }
         Err(Undone::Unknown)
     }
@@ -280,7 +293,11 @@ impl Writer {
             let seen = watches.seen();
             match session.news(seen).await {
                 Ok(news) if news.missed => watches.skip(news.next),
-                Ok(news) if news.next == seen => return true,
+                Ok(news) if news.next == seen => {
+                    self.is_behind = false;
+                    self.attempts = 0;
+                    return true;
+                }
                 Ok(news) => watches.push(news.next, || news.changes),
                 Err(failure) => drop(self.failed(failure)),
             }
@@ -339,7 +356,7 @@ impl Writer {
         match tokio::time::timeout(self.server.silence, opening).await {
             Ok(Ok(session)) => {
                 self.session = Some(session);
-                self.attempts = 0;
+                self.is_behind = true;
                 *self.shared.lost.lock() = None;
             }
             Ok(Err(error)) => *self.shared.lost.lock() = Some(self.unavailable(error)),

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::types::FromSqlError;
@@ -27,6 +27,14 @@ pub enum Damage {
     Emptied {
         /// The identity of the database that was in it.
         id: String,
+    },
+    /// There is a log, and nothing in the file that it belongs to.
+    #[error("it is {found}, expected the database whose log `{}` is there", log.display())]
+    LogAlone {
+        /// What is there in the place of the file.
+        found: &'static str,
+        /// The log, with what was written last.
+        log: PathBuf,
     },
     /// The file is shorter than it was.
     #[error("it has {found} bytes, expected at least {expected}")]

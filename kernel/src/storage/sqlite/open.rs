@@ -12,7 +12,7 @@ use super::damage::{self, Damage, Fault};
 use super::format::{self, APPLICATION, Content, FORMAT};
 use super::header::Header;
 use super::lock::Lock;
-use super::place::Place;
+use super::place::{Place, log_path};
 
 /// What is kept of a log that a long snapshot let grow.
 const LOG_BYTES: i64 = 16 << 20;
@@ -114,6 +114,9 @@ impl OpenError {
             Self::Io { path, source, .. } if is_full(source) => {
                 return Trouble::Full.hint(&path.to_string_lossy());
             }
+            Self::Damaged { damage, .. } if matches!(**damage, Damage::LogAlone { .. }) => {
+                "bring the database file back beside its log; to begin anew, move the log away"
+            }
             Self::Damaged { damage, .. } if matches!(**damage, Damage::Emptied { .. }) => {
                 "restore it with `octa storage restore BACKUP`, or go on with its standby, if it has one: \
                  `octa storage takeover`; to begin anew, delete it"
@@ -178,6 +181,7 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
     let path = locate(path)?;
     let mut lock = Lock::of(&path)?;
+    refuse_log_alone(&path)?;
     let is_there = path.exists();
     // Declared before the connection, so that it is closed after it.
     let file = private()
@@ -206,6 +210,7 @@ pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
 /// Reads what a file says of itself, whoever has it open; nothing if there is no database yet.
 pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
     let path = locate(path)?;
+    refuse_log_alone(&path)?;
     if !path.exists() {
         return Ok(None);
     }
@@ -216,6 +221,28 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
         _ => Header::read(&connection),
     };
     header.map(Some).map_err(|e| OpenError::of(&path, e))
+}
+
+/// SQLite deletes a log that it finds beside an empty file, and all that was acknowledged and is only there.
+fn refuse_log_alone(path: &Path) -> Result<(), OpenError> {
+    let length = |path: &Path| match fs::metadata(path) {
+        Ok(there) => Ok(Some(there.len())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io("find", path)(e)),
+    };
+    let found = match length(path)? {
+        None => "missing",
+        Some(0) => "empty",
+        Some(_) => return Ok(()),
+    };
+    let log = log_path(path);
+    match length(&log)? {
+        None | Some(0) => Ok(()),
+        Some(_) => Err(OpenError::damaged(
+            path.to_owned(),
+            Damage::LogAlone { found, log },
+        )),
+    }
 }
 
 /// Finds the one path of the file, whatever links lead there, so that two kernels meet at one lock.

@@ -40,9 +40,7 @@ type Stamp = (u64, Option<SystemTime>);
 impl Place {
     /// Remembers the files of a database that is open, `file` being the one at `path`.
     pub(super) fn new(path: &Path, file: File, connection: &Connection) -> Result<Self, Fault> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let log = PathBuf::from(log);
+        let log = log_path(path);
         let metadata = file.metadata().map_err(Moved::out_of_reach(path))?;
         let beside = fs::metadata(&log).map_err(Moved::out_of_reach(&log))?;
         let mut place = Self {
@@ -113,10 +111,11 @@ impl Place {
         }
     }
 
-    /// Tells whether there is no space for more.
-    pub(super) fn is_full(&self) -> bool {
+    /// Tells whether there is no space for more in the log, or for what is in it in the database file.
+    pub(super) fn is_full(&self, connection: &Connection) -> bool {
         let attempt = || {
-            let length = fs::metadata(&self.log.path)?.len();
+            let log = fs::metadata(&self.log.path)?.len();
+            let length = log.max(whole(connection).saturating_sub(4_096));
             let directory = self.log.path.parent().unwrap_or(Path::new("."));
             let mut file = tempfile::tempfile_in(directory)?;
             file.seek(SeekFrom::Start(length))?;
@@ -130,6 +129,20 @@ impl Place {
         let read = self.page.read(&self.file);
         read.map_err(Moved::out_of_reach(&self.database.path))
     }
+}
+
+/// Where SQLite has the log of a database.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// How long the database file is to be with what is in the log; 0 if that cannot be told.
+fn whole(connection: &Connection) -> u64 {
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    let bytes = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    bytes.map_or(0, i64::cast_unsigned)
 }
 
 impl Watched {

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::thread;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::StorageError;
@@ -80,10 +80,29 @@ impl Writer {
         }
     }
 
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    /// Tells in the end whether the file has everything, without its log.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) -> Result<(), StorageError> {
         while let Some(job) = self.next.take().or_else(|| jobs.blocking_recv()) {
             self.serve(job, &mut jobs);
         }
+        self.seal()
+    }
+
+    /// Brings the log into the file, which SQLite also does when it closes, but does not tell whether it could.
+    ///
+    /// What ended writes has been told, and the files are to be left as they are.
+    fn seal(&mut self) -> Result<(), StorageError> {
+        if self.health.may_write().is_err() {
+            return Ok(());
+        }
+        self.attempt(|writer| {
+            empty_log(&writer.connection)?;
+            Ok(Written {
+                answer: (),
+                header: writer.header.clone(),
+                changes: Vec::new(),
+            })
+        })
     }
 
     /// Nobody hears an answer before the commit; who stopped listening has lost it, not the write.
@@ -134,7 +153,9 @@ impl Writer {
                 self.tail.push(last_version, || written.changes).wake();
                 Ok(written.answer)
             }
-            Err(Fault::Sqlite(e)) if is_failed_write(&e) && self.place.is_full() => {
+            Err(Fault::Sqlite(e))
+                if is_failed_write(&e) && self.place.is_full(&self.connection) =>
+            {
                 Err(self.health.failed(Fault::Full(e)))
             }
             Err(fault) => {
@@ -253,6 +274,18 @@ struct Written<T> {
     answer: T,
     header: Header,
     changes: Vec<Change>,
+}
+
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (is_busy, in_log, in_file): (bool, i64, i64) =
+        connection.query_row(sql, [], |row| row.try_into())?;
+    // Another program that reads keeps the log, if not always what is in it; -1: nothing is known.
+    if is_busy && (in_log < 0 || in_file < in_log) {
+        let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(busy, None));
+    }
+    Ok(())
 }
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {

@@ -54,22 +54,32 @@ pub(super) fn resolve(path: &Path) -> PathBuf {
     }
 }
 
-/// Tells whether files beside the path of a missing database show that there was one.
-pub(super) fn has_traces(path: &Path) -> bool {
-    if copying(path).exists() {
-        return true;
+/// What keeps a database to one kernel.
+pub(super) fn lock(path: &Path) -> PathBuf {
+    beside(path, ".lock")
+}
+
+/// A file beside the path of a missing database that shows that there was one.
+pub(super) fn trace(path: &Path) -> Option<PathBuf> {
+    let copying = copying(path);
+    if copying.exists() {
+        return Some(copying);
     }
     let former = path.file_name().map(|name| {
         let mut name = name.to_owned();
         name.push(FORMER);
         name
     });
-    let (Some(former), Ok(entries)) = (former, fs::read_dir(directory(path))) else {
-        return false;
-    };
+    let (former, entries) = (former?, fs::read_dir(directory(path)).ok()?);
     let former = former.as_encoded_bytes();
-    let mut names = entries.flatten().map(|entry| entry.file_name());
-    names.any(|name| name.as_encoded_bytes().starts_with(former))
+    let names = entries.flatten().map(|entry| entry.file_name());
+    // A lock stays where a former primary was looked at and moved away.
+    let names = names.filter(|name| {
+        let name = name.as_encoded_bytes();
+        name.starts_with(former) && !name.ends_with(b".lock")
+    });
+    // The first is a database rather than what is beside it.
+    names.min().map(|name| directory(path).join(name))
 }
 
 /// Removes a file, if it is there.
@@ -147,7 +157,9 @@ mod tests {
     fn what_is_set_aside_leaves_a_trace_and_is_never_overwritten() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("octa.db");
-        assert!(!has_traces(&path));
+        assert_eq!(trace(&path), None);
+        fs::write(home.path().join("octa.db.former-0.lock"), "").expect("a file");
+        assert_eq!(trace(&path), None);
         for expect in [
             "octa.db.former-1",
             "octa.db.former-1-2",
@@ -161,8 +173,8 @@ mod tests {
             assert!(beside(&aside, "-wal").exists());
             assert!(!path.exists() && !beside(&path, "-wal").exists());
         }
-        assert!(has_traces(&path));
-        assert!(!has_traces(&home.path().join("other.db")));
+        assert_eq!(trace(&path), Some(home.path().join("octa.db.former-1")));
+        assert_eq!(trace(&home.path().join("other.db")), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Opens the primary of the two files that a configuration names, and knows where its standby belongs.
 
-use std::io;
+use std::fmt::Debug;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::super::sqlite::{Lock, SqliteOptions};
@@ -30,6 +32,14 @@ pub enum PairError {
     Standby {
         /// The file.
         path: PathBuf,
+    },
+    /// There is no file, but a takeover left something beside its place.
+    #[error("storage `{}` is not there, but `{}` shows that it was: it was taken over", path.display(), trace.display())]
+    TakenOver {
+        /// Where the file was.
+        path: PathBuf,
+        /// What shows it.
+        trace: PathBuf,
     },
     /// It was taken over, or made, while it was opened.
     #[error("storage `{}` changed while it was opened", path.display())]
@@ -66,6 +76,10 @@ impl PairError {
                 "name its primary in `storage.path` and this one in `storage.standby`, \
                  or go on with it: `octa storage takeover`"
             }
+            Self::TakenOver { .. } => {
+                "name the file that leads now, its former standby, in `storage.path`; \
+                 or, to begin anew, move those files away"
+            }
             Self::Changed { .. } => "start again",
             Self::Header { source, .. } => return source.hint(),
             Self::SetAside { .. } => "move it away",
@@ -96,17 +110,26 @@ pub(crate) fn open(
     }
     // Who takes over needs both locks: one of them is held until the primary is open. Its own one is taken by
     // opening it. Where no directory is, none is made for a standby.
-    let mut guard = lock(&standby)?;
-    let seen = [see(&path)?, see(&standby)?];
+    let mut guard = match lock(&standby) {
+        Err(error @ OpenError::InUse { .. }) => return Err(error.into()),
+        guard => guard,
+    };
+    let seen = see_both(&path, &standby)?;
     let (slot, other) = match decide(&seen[0].seen, &seen[1].seen) {
-        Ok(Decision::New) => (Slot::Path, Other::Absent),
+        Ok(Decision::New) => {
+            guard = Ok(guard?);
+            (Slot::Path, Other::Absent)
+        }
         Ok(Decision::Lead(slot, other)) => (slot, other),
         Err(doubt) => return Err(unclear([path, standby], seen, doubt).into()),
     };
     let (lead, follower) = match slot {
         Slot::Path => (path, standby),
         Slot::Standby => {
-            guard = lock(&path)?;
+            guard = match lock(&path) {
+                Err(error @ OpenError::InUse { .. }) => return Err(error.into()),
+                guard => guard,
+            };
             (standby, path)
         }
     };
@@ -134,6 +157,13 @@ fn open_alone(path: &Path, options: SqliteOptions) -> Result<Sqlite, PairError> 
     {
         let path = path.to_owned();
         return Err(PairError::Standby { path });
+    }
+    let path = &files::resolve(path);
+    if fs::symlink_metadata(path).is_err()
+        && let Some(trace) = files::trace(path)
+    {
+        let path = path.clone();
+        return Err(PairError::TakenOver { path, trace });
     }
     Ok(options.open(path)?)
 }
@@ -170,6 +200,25 @@ pub(super) struct Sight {
     pub(super) trouble: Option<OpenError>,
 }
 
+/// Looks at both places. One that cannot be looked at does not keep a primary from starting that says that it is one:
+/// what is wrong there is told by who follows it.
+fn see_both(path: &Path, standby: &Path) -> Result<[Sight; 2], OpenError> {
+    let leads = |sight: &Sight| matches!(&sight.seen, Seen::There(header) if !header.following);
+    let unreadable = |error| Sight {
+        seen: Seen::Unreadable,
+        trouble: Some(error),
+    };
+    let is_place =
+        |error: &OpenError| matches!(error, OpenError::Io { .. } | OpenError::Sqlite { .. });
+    Ok(match (see(path), see(standby)) {
+        (Ok(path), Err(error)) if leads(&path) && is_place(&error) => [path, unreadable(error)],
+        (Err(error), Ok(standby)) if leads(&standby) && is_place(&error) => {
+            [unreadable(error), standby]
+        }
+        (path, standby) => [path?, standby?],
+    })
+}
+
 /// Looks at a place without changing anything there.
 pub(super) fn see(path: &Path) -> Result<Sight, OpenError> {
     let of = |seen| Sight {
@@ -182,7 +231,7 @@ pub(super) fn see(path: &Path) -> Result<Sight, OpenError> {
     match Sqlite::header(path) {
         Ok(Some(header)) => Ok(of(Seen::There(header))),
         Ok(None) => Ok(of(Seen::Missing {
-            traces: files::has_traces(path),
+            traces: files::trace(path).is_some(),
         })),
         Err(
             trouble @ (OpenError::NotAFile { .. }
@@ -208,10 +257,68 @@ pub(super) fn unclear(files: [PathBuf; 2], seen: [Sight; 2], doubt: Doubt) -> Un
     }
 }
 
-/// The lock of a file whose directory is there.
-pub(super) fn lock(path: &Path) -> Result<Option<Lock>, OpenError> {
-    let is_there = files::directory(path).is_dir();
-    is_there.then(|| Lock::take(path)).transpose()
+/// Keeps others from a file until it is dropped.
+pub(super) type Guard = Box<dyn Debug + Send>;
+
+/// The lock of a file; `None` where there is no directory, or none can be made: then nobody holds it.
+///
+/// # Errors
+///
+/// If somebody holds it, or this cannot be told.
+pub(super) fn lock(path: &Path) -> Result<Option<Guard>, OpenError> {
+    let directory = files::directory(path);
+    match fs::metadata(directory) {
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(source) => {
+            let (action, path) = ("find", directory.to_owned());
+            return Err(OpenError::Io {
+                action,
+                path,
+                source,
+            });
+        }
+        Ok(there) if !there.is_dir() => return Ok(None),
+        Ok(_) => {}
+    }
+    match Lock::take(path) {
+        Ok(lock) => Ok(Some(Box::new(lock))),
+        Err(error @ OpenError::InUse { .. }) => Err(error),
+        // A kernel may still live where nothing can be written any more.
+        Err(_) => lock_as_it_is(path),
+    }
+}
+
+/// Takes a lock without writing to it.
+fn lock_as_it_is(path: &Path) -> Result<Option<Guard>, OpenError> {
+    let lock = files::lock(path);
+    let failed = |action, source| OpenError::Io {
+        action,
+        path: lock.clone(),
+        source,
+    };
+    let mut file = match File::open(&lock) {
+        Err(error) if is_absent(&error) => return Ok(None),
+        opened => opened.map_err(|error| failed("open", error))?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Box::new(file))),
+        Err(TryLockError::WouldBlock) => {
+            let mut said = String::new();
+            // It is a help where it can be read.
+            drop(file.read_to_string(&mut said));
+            Err(OpenError::InUse {
+                path: path.to_owned(),
+                process: said.lines().next().and_then(|line| line.parse().ok()),
+                lock,
+            })
+        }
+        Err(TryLockError::Error(error)) => Err(failed("lock", error)),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Renames a former primary; its lock is held. What was in its log came into its file when it was looked at.

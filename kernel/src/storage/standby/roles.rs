@@ -1,5 +1,6 @@
 //! Decides which of two files is the primary, from what they say of themselves; looking at them is left to `pair`.
 
+use std::cmp::Ordering;
 use std::error::Error;
 use std::fmt;
 use std::path::{Display, Path, PathBuf};
@@ -53,6 +54,8 @@ pub(super) enum Decision {
 pub(super) enum Other {
     Absent,
     Standby,
+    /// It does not tell: a standby, as far as the one that leads knows.
+    Unreadable,
     /// It was the primary before a takeover.
     Former,
 }
@@ -64,6 +67,8 @@ pub(super) enum Doubt {
     NoPrimary { standby: Slot },
     /// Both are standbys.
     TwoStandbys,
+    /// Both lead, in the same epoch.
+    TwoPrimaries { more: Option<Slot> },
     /// One of them is damaged, or not a database of ours; the other one may be a standby.
     Unreadable { file: Slot, is_other_standby: bool },
     /// They are copies of different databases.
@@ -82,6 +87,12 @@ pub(super) enum Doubt {
 pub(super) fn decide(path: &Seen, standby: &Seen) -> Result<Decision, Doubt> {
     use Seen::{Away, Missing, There, Unreadable};
     match (path, standby) {
+        (There(header), Unreadable) if !header.following => {
+            Ok(Decision::Lead(Slot::Path, Other::Unreadable))
+        }
+        (Unreadable, There(header)) if !header.following => {
+            Ok(Decision::Lead(Slot::Standby, Other::Unreadable))
+        }
         (Unreadable, other) => Err(unreadable(Slot::Path, other)),
         (other, Unreadable) => Err(unreadable(Slot::Standby, other)),
         (There(path), There(standby)) => between(path, standby),
@@ -112,6 +123,14 @@ fn alone(slot: Slot, header: &Header) -> Result<Decision, Doubt> {
 fn between(path: &Header, standby: &Header) -> Result<Decision, Doubt> {
     if path.id != standby.id {
         return Err(Doubt::Strangers);
+    }
+    if !path.following && !standby.following && path.epoch == standby.epoch {
+        let more = match path.last_version.cmp(&standby.last_version) {
+            Ordering::Less => Some(Slot::Standby),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Slot::Path),
+        };
+        return Err(Doubt::TwoPrimaries { more });
     }
     let leads = |header: &Header| (!header.following, header.epoch);
     let (slot, lead, other) = if leads(standby) > leads(path) {
@@ -166,6 +185,16 @@ impl Unclear {
             Doubt::TwoStandbys => {
                 format!("bring the primary back, or go on with one of them: {TAKEOVER}")
             }
+            Doubt::TwoPrimaries { more: Some(slot) } => format!(
+                "`{}` has more; look at both, and move the one away that is not to lead: \
+                 a new standby is made in its place",
+                self.file(slot)
+            ),
+            Doubt::TwoPrimaries { more: None } => {
+                "both have as much; look at both, and move the one away that is not to lead: \
+                 a new standby is made in its place"
+                    .to_owned()
+            }
             Doubt::Unreadable {
                 file,
                 is_other_standby: true,
@@ -211,6 +240,10 @@ impl fmt::Display for Unclear {
             Doubt::TwoStandbys => write!(
                 f,
                 "storage `{path}` and `{standby}` are both standbys, expected one primary"
+            ),
+            Doubt::TwoPrimaries { .. } => write!(
+                f,
+                "storage `{path}` and `{standby}` are both primaries of the same epoch, expected one and its standby"
             ),
             Doubt::Unreadable { file, .. } => write!(
                 f,
@@ -316,12 +349,11 @@ mod tests {
         check("standby 2 4", "primary 2 5", lead(Standby, Follows));
         check("primary 1 9", "primary 2 5", lead(Standby, Former));
         check("primary 3 5", "primary 2 9", lead(Path, Former));
-        check("primary 1 5", "primary 1 5", lead(Path, Former));
-        check(
-            "primary 1 5",
-            "primary 1 6",
-            Err(Doubt::Ahead { primary: Path }),
-        );
+        let two = |more| Err(Doubt::TwoPrimaries { more });
+        check("primary 1 5", "primary 1 5", two(None));
+        check("primary 1 5", "primary 1 6", two(Some(Standby)));
+        check("primary 2 5", "primary 2 4", two(Some(Path)));
+        check("primary 1 5 0", "primary 1 5", Err(Doubt::Strangers));
         check(
             "primary 1 5",
             "standby 1 6",
@@ -359,11 +391,16 @@ mod tests {
                 is_other_standby,
             })
         };
-        for other in ["missing", "away", "traces", "unreadable", "primary 2 5"] {
+        for other in ["missing", "away", "traces", "unreadable"] {
             check("unreadable", other, unreadable(Path, false));
         }
         check("unreadable", "standby 1 5", unreadable(Path, true));
-        check("primary 1 5", "unreadable", unreadable(Standby, false));
+        check("primary 1 5", "unreadable", lead(Path, Other::Unreadable));
+        check(
+            "unreadable",
+            "primary 2 5",
+            lead(Standby, Other::Unreadable),
+        );
         check("standby 1 5", "unreadable", unreadable(Standby, true));
         check("missing", "unreadable", unreadable(Standby, false));
     }

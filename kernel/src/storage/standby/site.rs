@@ -98,11 +98,17 @@ impl Site {
         if header.id != self.id {
             return Err(Broken::Stranger { path });
         }
+        if header.epoch > self.epoch {
+            return Err(match header.following {
+                true => Broken::Later { path },
+                false => Broken::TakenOver {
+                    path,
+                    epochs: [header.epoch, self.epoch],
+                },
+            });
+        }
         if !header.following {
             return Err(Broken::NoStandby { path });
-        }
-        if header.epoch > self.epoch {
-            return Err(Broken::Later { path });
         }
         let was_so = header.epoch == self.epoch && header.last_version <= last_version;
         Ok(match was_so {
@@ -209,6 +215,14 @@ mod tests {
         let itself = "`B` is a database for itself, expected a standby of the primary or nothing";
         assert_eq!(look(site("home", 2), 9), itself);
         assert_eq!(look(site("home", 3), 9), itself);
+        let taken_over = site("home", 1).look(9).expect_err("it leads");
+        let hint = taken_over.problem().hint;
+        assert_eq!(
+            hint.as_deref(),
+            Some("stop and start again: the later one leads")
+        );
+        let later = "`B` took over from this storage: it is the primary in epoch 2, this one was in epoch 1";
+        assert_eq!(look(site("home", 1), 9), later);
         database.close().await.expect("it closes");
 
         fs::write(&path, "dear diary").expect("it is ours");

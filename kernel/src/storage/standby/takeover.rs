@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::sqlite::{Header, Lock};
+use super::super::sqlite::Header;
 use super::super::{OpenError, Sqlite, StorageAdapter as _, StorageError};
 use super::files;
-use super::pair::{PairError, Sight, lock, see, unclear};
+use super::pair::{Guard, PairError, Sight, lock, see, unclear};
 use super::progress::Noted;
 use super::roles::{Decision, Doubt, Other, Seen, Slot, decide};
 
@@ -77,6 +77,9 @@ pub enum TakeoverError {
         /// The number of its process, if it can be told.
         process: Option<u32>,
     },
+    /// Whether a kernel runs cannot be told.
+    #[error("whether a kernel runs on the storage cannot be told: its lock cannot be taken")]
+    Unsure(#[source] OpenError),
     /// There is nothing that could take over.
     #[error("there is no standby `{}`", path.display())]
     NoStandby {
@@ -120,6 +123,9 @@ impl TakeoverError {
         let hint = match self {
             Self::Lives { .. } => {
                 "stop it first: a standby takes over only from a primary that has ended"
+            }
+            Self::Unsure(_) => {
+                "run this as the user that the kernel runs as; if the disk is broken, detach it"
             }
             Self::NoStandby { .. } => "check `storage.standby`, or attach its disk",
             Self::NotConfigured { .. } => {
@@ -190,7 +196,10 @@ pub async fn take_over(path: &Path, standby: Option<&Path>) -> Result<Takeover, 
     }
     // Both before anything is looked at: a kernel that lives holds one of them at least.
     let [of_path, of_standby] = [&files[0], &files[1]].map(|path| lock(path));
-    let [of_path, of_standby] = [of_path, of_standby].map(reachable);
+    let [of_path, of_standby] = [of_path, of_standby].map(|lock| match lock {
+        Err(error @ OpenError::InUse { .. }) => Err(TakeoverError::lock(error)),
+        lock => lock.map_err(TakeoverError::Unsure),
+    });
     let locks = [of_path?, of_standby?];
     let sights = [look(&files[0]), look(&files[1])];
     let scene = Scene { files, sights };
@@ -206,14 +215,6 @@ pub async fn take_over(path: &Path, standby: Option<&Path>) -> Result<Takeover, 
                 former: set_aside(&scene, slot.other()),
             })
         }
-    }
-}
-
-/// The lock of a file; a place that cannot be reached has none, and nobody who holds it.
-fn reachable(lock: Result<Option<Lock>, OpenError>) -> Result<Option<Lock>, TakeoverError> {
-    match lock {
-        Err(error @ OpenError::InUse { .. }) => Err(TakeoverError::lock(error)),
-        lock => Ok(lock.ok().flatten()),
     }
 }
 
@@ -243,6 +244,13 @@ fn choose(scene: &Scene) -> Result<Choice, TakeoverError> {
     };
     match decide(path, standby) {
         Ok(Decision::New) => Err(missing(Slot::Standby)),
+        Ok(Decision::Lead(slot, Other::Unreadable)) => {
+            let doubt = Doubt::Unreadable {
+                file: slot.other(),
+                is_other_standby: false,
+            };
+            Err(doubtful(scene, doubt))
+        }
         Ok(Decision::Lead(slot, Other::Former)) => Ok(Choice::Already(slot)),
         Ok(Decision::Lead(slot, Other::Standby)) if epoch(slot.other()) < epoch(slot) => {
             let [path, primary] = [file(slot.other()), file(slot)];
@@ -294,7 +302,7 @@ fn best(scene: &Scene) -> Slot {
 async fn promote(
     scene: Scene,
     slot: Slot,
-    [of_path, of_standby]: [Option<Lock>; 2],
+    [of_path, of_standby]: [Option<Guard>; 2],
 ) -> Result<Takeover, TakeoverError> {
     // Its own lock is taken by opening it. A kernel that starts meanwhile meets the other one.
     let (own, other) = match slot {

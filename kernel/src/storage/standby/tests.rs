@@ -378,3 +378,87 @@ async fn a_first_copy_that_was_not_finished_does_not_take_over() {
     assert!(matches!(refused, Err(PairError::Unclear(_))), "{refused:?}");
     assert!(!path.exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_takeover_nothing_begins_empty_where_no_standby_is_named() {
+    let home = Home::new();
+    let (path, standby) = (home.path(), home.standby());
+    let mut running = home.start();
+    running.until(STANDBY_FOLLOWS_TOPIC).await;
+    running.end().await;
+    take_over(&path, Some(&standby)).await.expect("it is whole");
+    let refused = open(&path, None, Sqlite::options()).expect_err("it was taken over");
+    let PairError::TakenOver { trace, .. } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert!(trace.ends_with("a.db.former-0"), "{refused}");
+    assert!(refused.hint().is_some_and(|it| it.contains("leads now")));
+    assert!(!path.exists());
+    // The one that leads, alone; and anew, without the trace.
+    let (lead, _) = open(&standby, None, Sqlite::options()).expect("it leads");
+    drop(lead);
+    fs::remove_file(trace).expect("it is ours");
+    open(&path, None, Sqlite::options()).expect("nothing was there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_cannot_be_written_is_no_dead_kernel() {
+    let home = Home::new();
+    let (path, standby) = (home.path(), home.standby());
+    let mut running = home.start();
+    running.until(STANDBY_FOLLOWS_TOPIC).await;
+    running.end().await;
+    // A directory cannot be opened for writing, by no user; but for reading, and be locked.
+    let lock = files::lock(&path);
+    fs::remove_file(&lock).expect("it is there");
+    fs::create_dir(&lock).expect("a directory");
+    let living = fs::File::open(&lock).expect("it is there");
+    living.try_lock().expect("nobody has it");
+    let refused = take_over(&path, Some(&standby)).await;
+    let lives = matches!(refused, Err(TakeoverError::Lives { .. }));
+    assert!(lives, "{refused:?}");
+    drop(living);
+    // What can be opened in no way.
+    fs::remove_dir(&lock).expect("it is empty");
+    std::os::unix::fs::symlink(&lock, &lock).expect("a link");
+    let refused = take_over(&path, Some(&standby)).await;
+    let Err(TakeoverError::Unsure(error)) = refused else {
+        panic!("{refused:?}");
+    };
+    let named = error.to_string();
+    assert!(named.contains("a.db.lock"), "{named}");
+    let header = Sqlite::header(&standby).expect("readable").expect("there");
+    assert!(header.following);
+    fs::remove_file(&lock).expect("it is there");
+    fs::create_dir(&lock).expect("a directory");
+    take_over(&path, Some(&standby))
+        .await
+        .expect("nobody lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_cannot_be_locked_or_read_keeps_no_primary_from_starting() {
+    let home = Home::new();
+    let (path, standby) = (home.path(), home.standby());
+    let mut running = home.start();
+    running.until(STANDBY_FOLLOWS_TOPIC).await;
+    running.end().await;
+    let lock = files::lock(&standby);
+    fs::remove_file(&lock).expect("it is there");
+    std::os::unix::fs::symlink(&lock, &lock).expect("a link");
+    for content in [None, Some("dear diary")] {
+        if let Some(content) = content {
+            fs::write(&standby, content).expect("it is ours");
+        }
+        let mut running = home.start();
+        put(&running.primary, "k", "1").await;
+        running.until(STANDBY_FAILED_TOPIC).await;
+        running.primary.close().await.expect("it closes");
+    }
+    // Without one that says that it leads, it is an error as ever.
+    fs::remove_file(&standby).expect("it is ours");
+    fs::remove_file(&path).expect("it is ours");
+    let refused = open(&path, Some(&standby), Sqlite::options());
+    assert!(matches!(refused, Err(PairError::Open(_))), "{refused:?}");
+    assert!(!path.exists());
+}

@@ -20,6 +20,8 @@ pub(super) enum Broken {
     Stranger { path: PathBuf },
     #[error("the standby `{}` followed a later primary", path.display())]
     Later { path: PathBuf },
+    #[error("`{}` took over from this storage: it is the primary in epoch {}, this one was in epoch {}", path.display(), epochs[0], epochs[1])]
+    TakenOver { path: PathBuf, epochs: [u64; 2] },
     #[error("the standby cannot be opened")]
     Open(#[source] OpenError),
     #[error("the standby cannot be written")]
@@ -69,6 +71,7 @@ impl Broken {
             | Self::NoStandby { .. }
             | Self::Stranger { .. }
             | Self::Later { .. } => "if it is not needed, move it away: a new standby is made then",
+            Self::TakenOver { .. } => "stop and start again: the later one leads",
             Self::Open(error) => return error.hint(),
             Self::Write(error) | Self::Read(error) => return error.hint(),
             Self::File { .. } => {

@@ -76,7 +76,41 @@ fn on_a_full_disk() {
         false => Disk::Limited,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(close_without_space(&place.join("sealed"), disk));
     runtime.block_on(fill_and_go_on(&place, disk));
+}
+
+/// There is space for the log, and then none for what is in it to come into the file.
+async fn close_without_space(place: &Path, disk: Disk) {
+    fs::create_dir(place).expect("creates");
+    let path = place.join("db");
+    let log = place.join("db-wal");
+    let mut told = BTreeSet::new();
+    let place = place.to_owned();
+    let ballast = Ballast { place, disk };
+    for (round, records, has_space) in [("first", 60, true), ("second", 15, false)] {
+        let storage = Storage::new(open(&path));
+        for number in 0..records {
+            let key = format!("{round} {number}");
+            write(&storage, &key, &mut told).await.expect("writes");
+        }
+        if has_space {
+            storage.close().await.expect("closes");
+            assert!(!log.exists(), "all is in the file");
+        } else {
+            ballast.leave(64 << 10);
+            for _again in 0..2 {
+                assert_full(&storage.close().await.expect_err("the file has not all"));
+            }
+        }
+    }
+    assert!(log.exists(), "the rest is in the log");
+    ballast.give();
+    let storage = Storage::new(open(&path));
+    assert_holds(&storage, &told).await;
+    storage.close().await.expect("closes");
+    assert!(!log.exists(), "all is in the file");
+    fs::remove_file(path).expect("gives its space back");
 }
 
 async fn fill_and_go_on(place: &Path, disk: Disk) {
@@ -107,7 +141,9 @@ async fn fill_and_go_on(place: &Path, disk: Disk) {
 
     ballast.leave(SOME);
     fill(&storage, "third", &mut told).await;
-    storage.close().await.expect("closes");
+    if let Err(error) = storage.close().await {
+        assert_full(&error);
+    }
     ballast.leave(0);
     match Sqlite::open(&path) {
         Ok(sqlite) => assert_holds(&Storage::new(sqlite), &told).await,

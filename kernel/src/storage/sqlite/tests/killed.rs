@@ -66,6 +66,34 @@ fn what_was_acknowledged_is_there() {
     assert!(told > KILLS, "it got on: {told} writes");
 }
 
+#[test]
+fn a_log_without_its_file_is_kept() {
+    let directory = directory();
+    let path = directory.path().join("db");
+    let (log, away) = (path.with_file_name("db-wal"), path.with_file_name("away"));
+    let mut told = BTreeMap::new();
+    run_and_kill(&path, 5, &mut told);
+    let acknowledged = fs::read(&log).expect("there is a log");
+    assert!(!acknowledged.is_empty(), "nothing is in the log");
+    fs::rename(&path, &away).expect("moves");
+    for found in ["missing", "empty"] {
+        let of_header = Sqlite::header(&path).expect_err("must be refused");
+        assert!(of_header.to_string().contains(found), "{of_header}");
+        let expect = "expected the database whose log `db-wal` is there";
+        assert_eq!(
+            refusal(&directory, &path),
+            format!("storage `db` is damaged: it is {found}, {expect}")
+        );
+        assert_eq!(fs::read(&log).ok().as_ref(), Some(&acknowledged));
+        assert_eq!(fs::metadata(&path).map_or(0, |file| file.len()), 0);
+        assert_eq!(path.exists(), found == "empty");
+        fs::write(&path, "").expect("writes");
+    }
+    fs::rename(away, &path).expect("moves");
+    assert!(told.values().sum::<u64>() > 0, "nothing was acknowledged");
+    check(&path, &told);
+}
+
 fn run_and_kill(path: &Path, kill: u64, told: &mut BTreeMap<u64, u64>) {
     let mut process = child::command(&[], "killed::worker", path)
         .stdout(Stdio::piped())
