@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, capture, succeed};
-use crate::{crash, fuzz, instructions, licences, models, readme, soak};
+use crate::{crash, failures, fuzz, instructions, licences, models, readme, soak};
 
 struct Step {
     title: &'static str,
@@ -63,7 +63,7 @@ const STEPS: &[Step] = &[
 
 struct Outcome {
     title: &'static str,
-    passed: bool,
+    result: Result<()>,
     duration: Duration,
 }
 
@@ -71,7 +71,10 @@ struct Outcome {
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let outcomes: Vec<_> = STEPS.iter().map(|step| perform(step, workspace)).collect();
     println!("\n{}", table(&outcomes));
-    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_err())
+        .count();
     ensure!(failed == 0, "{failed} of {} checks failed", outcomes.len());
     Ok(())
 }
@@ -117,21 +120,28 @@ fn perform(step: &Step, workspace: &Workspace) -> Outcome {
     println!("== {}: {:.1} s ==", step.title, duration.as_secs_f64());
     Outcome {
         title: step.title,
-        passed: result.is_ok(),
+        result,
         duration,
     }
 }
 
+/// A line for each check, and then why those that failed did.
 fn table(outcomes: &[Outcome]) -> String {
     let row = |outcome: &Outcome| {
-        let word = if outcome.passed { "ok" } else { "FAILED" };
-        format!(
-            "{word:<8}{:>7.1} s  {}",
-            outcome.duration.as_secs_f64(),
-            outcome.title
-        )
+        let word = if outcome.result.is_ok() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let seconds = outcome.duration.as_secs_f64();
+        format!("{word:<8}{seconds:>7.1} s  {}", outcome.title)
     };
-    outcomes.iter().map(row).collect::<Vec<_>>().join("\n")
+    let rows = outcomes.iter().map(row);
+    let reasons = outcomes.iter().filter_map(|outcome| {
+        let error = outcome.result.as_ref().err()?;
+        Some(format!("{}: {error:#}", outcome.title))
+    });
+    rows.chain(reasons).collect::<Vec<_>>().join("\n")
 }
 
 fn format(workspace: &Workspace) -> Result<()> {
@@ -157,24 +167,27 @@ fn readme_tests(workspace: &Workspace) -> Result<()> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{path}`"))?;
     let words = readme::command(&text, "cargo xtask test")?;
     let (program, arguments) = words.split_first().context("the command is empty")?;
-    succeed(workspace.command(program).args(arguments))
+    failures::succeed(workspace.command(program).args(arguments))
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
 
     #[test]
     fn the_table_tells_each_outcome() {
-        let outcome = |title, passed, millis| Outcome {
+        let outcome = |title, result, millis| Outcome {
             title,
-            passed,
+            result,
             duration: Duration::from_millis(millis),
         };
         let found = table(&[
-            outcome("format", true, 840),
-            outcome("lints", false, 61_200),
+            outcome("lints", Err(anyhow!("no")), 61_200),
+            outcome("format", Ok(()), 840),
         ]);
-        assert_eq!(found, "ok          0.8 s  format\nFAILED     61.2 s  lints");
+        let expect = "FAILED     61.2 s  lints\nok          0.8 s  format\nlints: no";
+        assert_eq!(found, expect);
     }
 }

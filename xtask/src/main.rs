@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod crash;
 mod demo;
+mod failures;
 mod fuzz;
 mod instructions;
 mod licences;

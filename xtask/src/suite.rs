@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
+use crate::failures;
 use crate::not_run::{self, NotRun};
 use crate::tools::{self, postgres::Postgres};
-use crate::workspace::{Workspace, succeed, variable};
+use crate::workspace::{Workspace, variable};
 
 /// Fetches the tools, runs the tests, and prints last what could not be run.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -33,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
     Postgres::hand_to(workspace, &mut cargo);
 
-    let outcome = succeed(&mut cargo);
+    let outcome = failures::succeed(&mut cargo);
     let missing = not_run.lines()?;
     for line in &missing {
         println!("not run: {line}");

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
@@ -75,9 +75,13 @@ impl Workspace {
 
 /// Runs `command` to its end; any status but success is an error.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", line(command)))?;
+    let status = command.status();
+    let status = status.with_context(|| format!("cannot run `{}`", line(command)))?;
+    check_status(command, status)
+}
+
+/// Any status but success is an error that names `command`.
+pub(crate) fn check_status(command: &Command, status: ExitStatus) -> Result<()> {
     ensure!(status.success(), "`{}` failed: {status}", line(command));
     Ok(())
 }
@@ -109,7 +113,8 @@ fn home() -> Utf8PathBuf {
         .into()
 }
 
-fn line(command: &Command) -> String {
+/// A command as one would type it.
+pub(crate) fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words
         .map(|word| word.to_string_lossy())
