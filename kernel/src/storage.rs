@@ -270,7 +270,7 @@ impl Storage {
             let namespace = batch.writes()[at].namespace().clone();
             if last.as_ref() != Some(&namespace) {
                 if let Some(quota) = self.quotas.of(&namespace) {
-                    batch.bound(&namespace, quota);
+                    batch.bound(namespace.clone(), quota);
                 }
                 last = Some(namespace);
             }

@@ -72,10 +72,11 @@ impl Batch {
     }
 
     /// Refuses the batch if it makes a namespace grow beyond `quota`; the last one said of a namespace holds.
-    pub fn bound(&mut self, namespace: &str, quota: Quota) -> &mut Self {
-        match self.quotas.iter_mut().find(|(of, _)| **of == *namespace) {
+    pub fn bound(&mut self, namespace: impl Into<Arc<str>>, quota: Quota) -> &mut Self {
+        let namespace = namespace.into();
+        match self.quotas.iter_mut().find(|(of, _)| *of == namespace) {
             Some((_, bound)) => *bound = quota,
-            None => self.quotas.push((namespace.into(), quota)),
+            None => self.quotas.push((namespace, quota)),
         }
         self
     }

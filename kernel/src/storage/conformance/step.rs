@@ -288,7 +288,7 @@ pub(super) fn batch(writes: &[Wish], bounds: &[Bound], model: &Model) -> Result<
     }
     for Bound { namespace, room } in bounds {
         let bytes = model.bytes(namespace).saturating_add_signed(*room);
-        batch.bound(namespace, Quota { bytes });
+        batch.bound(*namespace, Quota { bytes });
     }
     Ok(batch)
 }

@@ -162,7 +162,7 @@ impl Faulty {
                 let at = Address::new(namespace, &key).expect("it was valid before");
                 return Err(QuotaSpent::new(at, now + more, *quota).into());
             }
-            decided.bound(namespace, *quota);
+            decided.bound(namespace.clone(), *quota);
         }
         yield_now().await;
         self.memory.apply(decided).await
@@ -231,7 +231,7 @@ fn again(batch: &mut Batch, write: &Write, expect: Expect) {
 
 fn bounds_of(from: &Batch, to: &mut Batch) {
     for (namespace, quota) in from.quotas() {
-        to.bound(namespace, *quota);
+        to.bound(namespace.clone(), *quota);
     }
 }
 
