@@ -11,7 +11,7 @@ use crate::duration;
 use crate::exit;
 
 pub(crate) use storage::{
-    Action as StorageAction, Backup, List, Migrate, Restore, Storage, expectation,
+    Action as StorageAction, Backup, List, Migrate, Restore, Salvage, Storage, expectation,
 };
 
 /// Runs compiled plugins, and talks to a kernel that runs.

@@ -9,6 +9,7 @@ mod open;
 mod place;
 mod progress;
 mod request;
+mod salvage;
 mod takeover;
 mod texts;
 
@@ -57,6 +58,7 @@ pub(crate) fn storage(
         let answer = match &typed.action {
             StorageAction::Restore(restore) => copies::restore(restore, find()?).await?,
             StorageAction::Migrate(migrate) => copies::migrate(migrate, find, world).await?,
+            StorageAction::Salvage(asked) => salvage::salvage(asked).await?,
             StorageAction::Takeover => takeover::takeover(find()?.idle()?).await?,
             action => {
                 let mut store = Store::of(find()?).await?;
@@ -98,6 +100,7 @@ fn tell(action: &StorageAction, answer: &Answer, json: bool) -> Result<(), Failu
         StorageAction::Backup(_) => texts::copied(data, "backed up into"),
         StorageAction::Restore(_) => texts::copied(data, "restored"),
         StorageAction::Migrate(_) => texts::copied(data, "copied into"),
+        StorageAction::Salvage(_) => salvage::text(data),
         StorageAction::Takeover => takeover::text(data),
         StorageAction::List(_) => return Ok(()),
     };

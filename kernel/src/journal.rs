@@ -104,7 +104,8 @@ impl Journals {
     }
 
     /// Tells of what is written, and then of nothing more; what comes later is left for the next
-    /// kernel on this storage.
+    /// kernel on this storage. So is what is not told in time: this ends also where the storage
+    /// does not answer.
     pub(crate) async fn close(&self) {
         self.0.outbox.close().await;
     }

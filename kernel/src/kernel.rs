@@ -170,7 +170,8 @@ impl Kernel {
 
     /// Stops all plugins, dependents first, and closes the storage.
     pub async fn stop(&self) {
-        // While all listen: what is recorded from now on is told by the next kernel.
+        // While all listen: what is recorded from now on is told by the next kernel, as is what
+        // a storage that does not answer holds up. This takes some seconds at most.
         self.commons().journals.close().await;
         self.ask(Command::StopAll).await;
         self.commons().bus.close();

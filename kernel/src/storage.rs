@@ -10,6 +10,7 @@ mod check;
 mod configured;
 pub mod conformance;
 mod copy;
+mod delegate;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -29,7 +30,9 @@ use std::sync::Arc;
 
 use octa_plugin_api::Payload;
 
-pub use backup::{BackupError, Restored, backup, restore, restore_into};
+pub use backup::{
+    BackupError, Missing, Restored, SalvageError, Salvaged, backup, restore, restore_into, salvage,
+};
 pub use batch::{Batch, Outcome, Write, appended};
 pub use change::{Change, Changes, Since, Usage};
 pub(crate) use check::value as check_value;
@@ -37,7 +40,7 @@ pub use check::{
     Invalid, MAX_BATCH_BYTES, MAX_BATCH_WRITES, MAX_KEY_BYTES, MAX_PAGE_ENTRIES, MAX_VALUE_BYTES,
 };
 pub(crate) use configured::open_followed;
-pub use configured::{ConfiguredError, open};
+pub use configured::{ConfiguredError, open, open_exclusive};
 pub use copy::{Contents, CopyError, Progress, Step, clear, contents, copy};
 pub use memory::Memory;
 pub use plan::{Found, Plan, Present, Refusal};
@@ -45,7 +48,7 @@ pub use plan::{Found, Plan, Present, Refusal};
 pub use postgres::{Postgres, PostgresConfig, PostgresError};
 pub use quota::{Quota, QuotaSpent, Quotas};
 pub use record::{Address, Conflict, Entry, Expect, PAGE_BYTES, Page, Query, Record};
-pub use sqlite::{Damage, Header, Holder, Lock, OpenError, Sqlite, SqliteOptions};
+pub use sqlite::{Damage, Header, Holder, Lock, Lost, Name, OpenError, Sqlite, SqliteOptions};
 pub use tail::{KEPT_BYTES, KEPT_CHANGES, Tail, Wakers};
 pub use watch::{Notice, Watched, Watcher};
 
@@ -344,6 +347,8 @@ pub enum Trouble {
     Io,
     /// Its file is not the one any more that was opened.
     Replaced,
+    /// Its standby is the primary now; it can still be read.
+    TakenOver,
     /// Its server cannot be reached.
     Unreachable,
     /// Its server does not take the user or the password.
@@ -369,6 +374,9 @@ impl Trouble {
             Self::Replaced => Some(format!(
                 "put the file back that was `{store}`, or start again on what is there now"
             )),
+            Self::TakenOver => Some(format!(
+                "stop and start again: the later primary leads, and `{store}` is kept aside"
+            )),
             Self::Unreachable => Some(format!(
                 "check that the server of `{store}` runs and can be reached; it is tried again by itself"
             )),
@@ -388,6 +396,7 @@ impl fmt::Display for Trouble {
             Self::Busy => "another program holds a lock on it",
             Self::Io => "input or output failed",
             Self::Replaced => "its file was replaced, moved or deleted while it was open",
+            Self::TakenOver => "a standby took over from it",
             Self::Unreachable => "its server cannot be reached",
             Self::Credentials => "its server refused the user or the password",
             Self::Timeout => "its server did not answer in time",

@@ -5,6 +5,7 @@ use octa_test_servers::{Database, own_postgres, postgres};
 use serde_json::json;
 
 use crate::home::{Home, run};
+use crate::program::octa;
 
 fn home(database: &Database<'_>) -> Home {
     Home::with(&["desk"]).config(&toml(&database.url()))
@@ -76,4 +77,49 @@ fn a_kernel_says_why_it_has_no_database() {
     let told: Vec<_> = told.map(ToString::to_string).collect();
     assert!(told.iter().any(|words| words.contains(&expect)), "{told:?}");
     assert!(!format!("{told:?} {error:?}").contains("wrong secret"));
+}
+
+/// What is to be replaced as a whole is not replaced under a kernel that is somewhere else.
+#[test]
+fn a_database_that_a_kernel_elsewhere_uses_is_not_replaced() {
+    let Some(server) = postgres() else { return };
+    let database = server.database("elsewhere");
+    run(async {
+        let running = home(&database).start().await;
+        let steps = running.call("desk.storage", json!(null)).await;
+        steps.expect("it writes");
+
+        let elsewhere = Home::empty();
+        let path = |name: &str| elsewhere.root().join(name).display().to_string();
+        let (config, backup, data) = (path("octa.toml"), path("home.bak"), path(""));
+        std::fs::write(&config, toml(&database.url())).expect("a file");
+        let octa = |arguments: &[&str]| {
+            let named = ["--data", &data, "--config", &config];
+            octa(&elsewhere, &[&["storage"], arguments, &named].concat())
+        };
+        let backed_up = octa(&["backup", &backup]);
+        assert_eq!(backed_up.code, 0, "{backed_up:?}");
+        let expect = format!(
+            "error: the database `postgres://127.0.0.1:{}/{}` is in use by process {} at `127.0.0.1`\n\
+             hint: stop what runs there, or wait until it is done; to end the connection of one that is \
+             gone: SELECT pg_terminate_backend(",
+            server.port(),
+            database.name(),
+            std::process::id()
+        );
+        let (from, to) = (format!("sqlite:{backup}"), database.url());
+        for replacing in [
+            ["restore", &backup, "--force"].as_slice(),
+            &["migrate", "--from", &from, "--to", &to],
+        ] {
+            let refused = octa(replacing);
+            assert_eq!(refused.code, 3, "{refused:?}");
+            assert!(refused.stderr.starts_with(&expect), "{refused:?}");
+        }
+        let found = running.kernel.storage().get("desk", "c").await;
+        assert!(found.expect("storage is open").is_some());
+        running.end().await;
+        let restored = octa(&["restore", &backup, "--force"]);
+        assert_eq!(restored.code, 0, "{restored:?}");
+    });
 }

@@ -78,6 +78,13 @@ pub(crate) enum Action {
         taken from the configuration, or for an address typed here from PGPASSWORD."
     )]
     Migrate(Migrate),
+    /// Saves what can still be read of a damaged SQLite file into a new one; no kernel may run on it
+    #[command(
+        after_help = "Example: octa storage salvage data/octa.db --to saved.db\n\n\
+        The damaged file is only read. What cannot be read is told; each record that is saved \
+        matches its checksum. Then: octa storage restore saved.db --force"
+    )]
+    Salvage(Salvage),
 }
 
 #[derive(Debug, clap::Args)]
@@ -145,6 +152,18 @@ pub(crate) struct Restore {
     /// The backup
     pub(crate) file: PathBuf,
     /// Also where something is stored already, which is kept aside under another name
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Salvage {
+    /// The damaged file
+    pub(crate) file: PathBuf,
+    /// The file to make
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Also in the place of a file that is there
     #[arg(long)]
     pub(crate) force: bool,
 }

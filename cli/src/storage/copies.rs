@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use octa_kernel::storage::{
-    self, BackupError, Contents, CopyError, OpenError, Restored, StorageAdapter,
+    self, BackupError, Contents, CopyError, OpenError, Restored, Sqlite, StorageAdapter,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -152,30 +152,12 @@ pub(crate) async fn backup(
 
 /// Whether a path is one of the storage's own files, whatever links lead there.
 fn is_own(desk: &Desk, path: &Path) -> bool {
-    const BESIDE: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
-    let path = resolve(path);
     let files = [
         desk::file(&desk.config, &desk.data),
         desk::standby(&desk.config, &desk.data),
     ];
-    let mut files = files.into_iter().flatten().map(|file| resolve(&file));
-    files.any(|file| {
-        BESIDE.iter().any(|suffix| {
-            let mut name = file.as_os_str().to_owned();
-            name.push(suffix);
-            path == Path::new(&name)
-        })
-    })
-}
-
-fn resolve(path: &Path) -> PathBuf {
-    let there = path.canonicalize().or_else(|error| {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(error);
-        };
-        Ok(parent.canonicalize()?.join(name))
-    });
-    there.unwrap_or_else(|_| path.to_owned())
+    let mut files = files.into_iter().flatten();
+    files.any(|file| Sqlite::is_part(&file, path))
 }
 
 /// Brings a backup back into a storage that no kernel has.
@@ -193,7 +175,8 @@ pub(super) async fn restore(typed: &args::Restore, found: Found) -> Result<Answe
         None => {
             let place = configured.place();
             let aside = free_name(&configured.data);
-            let desk = configured.open_or_make().await?;
+            configured.make_data()?;
+            let desk = configured.open_alone().await?;
             let to = &**desk.storage.adapter();
             let names = (&*place, &*aside);
             let restored = storage::restore_into(&typed.file, to, names, typed.force, progress);
@@ -254,7 +237,7 @@ pub(super) async fn migrate(
             unless_interrupted(backup).await?.map_err(desk::told)
         }
         None => {
-            let to = to.open_or_make().await?;
+            let to = to.open_alone().await?;
             let copied = copy(adapter, &**to.storage.adapter(), &mut bar).await;
             close(&to).await?;
             copied?.map_err(|source| {
@@ -330,13 +313,9 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use octa_kernel::storage::{
-        Address, Batch, BoxFuture, Change, Changes, Expect, Memory, Outcome, Page, Query, Record,
-        Since, Snapshot, StorageError, Usage,
-    };
+    use octa_kernel::storage::{Batch, BoxFuture, Change, Expect, Memory, Snapshot, StorageError};
 
     use super::*;
 
@@ -349,28 +328,7 @@ mod tests {
     }
 
     impl StorageAdapter for Failing {
-        fn get<'a>(
-            &'a self,
-            at: Address<'a>,
-        ) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-            self.memory.get(at)
-        }
-
-        fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
-            self.memory.apply(batch)
-        }
-
-        fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
-            self.memory.list(query)
-        }
-
-        fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
-            self.memory.changes(since)
-        }
-
-        fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-            self.memory.usage()
-        }
+        octa_kernel::delegate_storage!(memory: get, apply, list, changes, usage, close);
 
         fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
             match self.snapshot.swap(false, Ordering::Relaxed) {
@@ -392,10 +350,6 @@ mod tests {
                     false => Ok(()),
                 }
             })
-        }
-
-        fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-            self.memory.close()
         }
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use octa_kernel::config::{StorageConfig, StorageKind};
-use octa_kernel::storage::{self, ConfiguredError};
+#[cfg(feature = "postgres")]
+use octa_kernel::storage::PostgresError;
+use octa_kernel::storage::{self, ConfiguredError, Storage};
 use thiserror::Error;
 
 use super::Desk;
@@ -96,6 +98,8 @@ impl Explain for ConfiguredError {
     fn kind(&self) -> &'static str {
         match self {
             Self::Secret(_) => "invalid-input",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(PostgresError::InUse { .. }) => "already-running",
             _ => "unavailable",
         }
     }
@@ -171,28 +175,38 @@ impl Configured {
         // What there is in the place of the one is known to who opens both.
         let is_there = self.standby().is_some_and(|standby| standby.exists());
         match self.file() {
-            Some(path) if !path.exists() && !is_there => Err(IdleError::Missing { path }.into()),
-            _ => self.open_or_make().await,
+            Some(path) if !path.exists() && !is_there => {
+                return Err(IdleError::Missing { path }.into());
+            }
+            _ => {}
+        }
+        self.is_somewhere()?;
+        let storage = storage::open(&self.config, &self.data, &self.secrets).await?;
+        Ok(self.desk(storage))
+    }
+
+    /// Opens what is there, or makes it, to replace all that is in it: nobody else has it meanwhile, not even a
+    /// kernel of another machine.
+    pub(super) async fn open_alone(self) -> Result<Desk, Failure> {
+        self.is_somewhere()?;
+        let storage = storage::open_exclusive(&self.config, &self.data, &self.secrets).await?;
+        Ok(self.desk(storage))
+    }
+
+    fn is_somewhere(&self) -> Result<(), IdleError> {
+        match self.config.adapter {
+            StorageKind::Memory => Err(IdleError::Forgotten),
+            _ => Ok(()),
         }
     }
 
-    /// Opens what is there, and makes it if nothing is.
-    pub(super) async fn open_or_make(self) -> Result<Desk, Failure> {
-        if self.config.adapter == StorageKind::Memory {
-            return Err(IdleError::Forgotten.into());
-        }
-        let Self {
-            config,
-            data,
-            secrets,
-        } = self;
-        let storage = storage::open(&config, &data, &secrets).await?;
-        Ok(Desk {
+    fn desk(self, storage: Storage) -> Desk {
+        Desk {
             storage,
             kernel: None,
-            config,
-            data,
-        })
+            config: self.config,
+            data: self.data,
+        }
     }
 
     /// Makes the data directory, as a kernel does; a storage that is named by itself has none.

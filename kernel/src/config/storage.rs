@@ -240,7 +240,7 @@ fn quotas(node: Node<'_>) -> Result<BTreeMap<String, Quota>, ConfigError> {
         if namespace == "kernel" || namespace.starts_with("kernel.") {
             return Err(node.unlike(
                 "given for a namespace of the kernel's own",
-                "none: a journal has that of its namespace, the others have no bound",
+                "none: a journal and its events that wait have that of its namespace, the others have no bound",
             ));
         }
         Ok((namespace.to_owned(), quota(node)?))

@@ -13,10 +13,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::{
     bus::{Subscription, SubscriptionOptions},
-    storage::{
-        Address, Batch, BoxFuture, Change, Changes, Memory, Outcome, Page, Query, Record, Since,
-        Snapshot, StorageAdapter, StorageError, Usage,
-    },
+    storage::{Batch, BoxFuture, Memory, Outcome, Page, Query, StorageAdapter, StorageError},
     time::VirtualClock,
 };
 
@@ -252,9 +249,7 @@ impl Slow {
 }
 
 impl StorageAdapter for Slow {
-    fn get<'a>(&'a self, at: Address<'a>) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-        self.memory.get(at)
-    }
+    crate::delegate_storage!(memory: get, changes, usage, snapshot, replicate, close);
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
         Box::pin(async move {
@@ -281,30 +276,6 @@ impl StorageAdapter for Slow {
             true => Box::pin(async { Err(StorageError::Closed) }),
             false => self.memory.list(query),
         }
-    }
-
-    fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
-        self.memory.changes(since)
-    }
-
-    fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-        self.memory.usage()
-    }
-
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
-        self.memory.snapshot()
-    }
-
-    fn replicate<'a>(
-        &'a self,
-        changes: &'a [Change],
-        last_version: u64,
-    ) -> BoxFuture<'a, Result<(), StorageError>> {
-        self.memory.replicate(changes, last_version)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.memory.close()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Consumers: places in a stream that are remembered.
 
 use super::{Fact, Journal, JournalError, limits};
-use crate::storage::{Expect, Record, StorageError};
+use crate::storage::{Batch, Expect, Invalid, Record, StorageError};
 
 /// How often a place is tried to be moved that others move.
 const ATTEMPTS: usize = 64;
@@ -133,29 +133,53 @@ impl Consumer {
         forgotten.await.map_err(self.failed())
     }
 
-    /// Moves on to a position, unless it is further already.
-    pub(super) async fn move_to(&self, position: u64) -> Result<u64, JournalError> {
-        let place = &self.journal.place;
-        let cursor = place.cursor(&self.name);
+    /// Moves on to a position, unless it is further already; begins there if it is not known.
+    async fn move_to(&self, position: u64) -> Result<u64, JournalError> {
+        let moved = self.go_to(position, true).await?;
+        Ok(moved.unwrap_or(position))
+    }
+
+    /// The same, if it is known.
+    pub(super) async fn move_known_to(&self, position: u64) -> Result<(), JournalError> {
+        self.go_to(position, false).await.map(drop)
+    }
+
+    async fn go_to(&self, position: u64, begins: bool) -> Result<Option<u64>, JournalError> {
         for _ in 0..ATTEMPTS {
-            let expect = match self.read().await? {
-                Some((done, _)) if done >= position => return Ok(done),
-                Some((_, version)) => Expect::Version(version),
-                None => Expect::Absent,
+            let batch = match self.read().await? {
+                Some((done, _)) if done >= position => return Ok(Some(done)),
+                Some((_, version)) => self.moving(position, Expect::Version(version)),
+                None if begins => self.beginning(position),
+                None => return Ok(None),
             };
-            let value = super::record::json(&position);
-            let storage = self.journal.storage();
-            let moved = storage.compare_and_set(place.records(), &cursor, expect, value);
-            match moved.await {
-                Ok(_) => return Ok(position),
+            let batch = batch.map_err(|error| self.failed()(error.into()))?;
+            match self.journal.storage().apply(batch).await {
+                Ok(_) => return Ok(Some(position)),
                 Err(StorageError::Conflict(_)) => {}
                 Err(error) => return Err(self.failed()(error)),
             }
         }
         Err(JournalError::Busy {
-            what: format!("consumer `{}` of {place}", self.name),
+            what: format!("consumer `{}` of {}", self.name, self.journal.place),
             attempts: ATTEMPTS,
         })
+    }
+
+    fn moving(&self, position: u64, expect: Expect) -> Result<Batch, Invalid> {
+        let place = &self.journal.place;
+        let (cursor, value) = (place.cursor(&self.name), super::record::json(&position));
+        let mut batch = Batch::new();
+        batch.put(place.records(), &cursor, expect, value)?;
+        Ok(batch)
+    }
+
+    /// Who trims meanwhile has to look again who is to be waited for.
+    fn beginning(&self, position: u64) -> Result<Batch, Invalid> {
+        let place = &self.journal.place;
+        let (key, value) = (place.beginnings(), super::record::json(&()));
+        let mut batch = self.moving(position, Expect::Absent)?;
+        batch.put(place.records(), &key, Expect::Any, value)?;
+        Ok(batch)
     }
 
     async fn read(&self) -> Result<Option<(u64, u64)>, JournalError> {

@@ -3,6 +3,7 @@
 use octa_loader::NameError;
 
 use super::limits::MAX_PARTS;
+use super::outbox::namespace_of;
 use crate::storage::StorageError;
 
 /// Why an operation on the journal was not done.
@@ -155,6 +156,13 @@ impl JournalError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Form(error) => return error.hint(),
+            Self::Storage {
+                source: StorageError::Quota(spent),
+                ..
+            } if namespace_of(&spent.namespace).is_some() => {
+                "so much waits to be published: see which subscription has no room for it, \
+                 or raise the quota in the configuration"
+            }
             Self::Storage { source, .. } => return source.hint(),
             Self::NotJson { .. } => "a text is a JSON string only in double quotes",
             Self::Size { unit: "bytes", .. } => {

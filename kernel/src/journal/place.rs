@@ -7,6 +7,7 @@ use octa_loader::NameKind;
 
 use super::error::JournalError;
 use super::limits;
+use super::outbox::line_of;
 use crate::storage::{Page, Query, Storage, StorageError, appended};
 
 /// A checked stream of a namespace. Neither its name nor that of a consumer has a slash, so that
@@ -16,6 +17,8 @@ pub(super) struct Place {
     namespace: Arc<str>,
     /// The namespace of the records.
     records: Arc<str>,
+    /// The namespace of events that wait to be told.
+    events: Arc<str>,
     stream: Arc<str>,
 }
 
@@ -28,6 +31,7 @@ impl Place {
         Ok(Self {
             namespace: namespace.into(),
             records: records.into(),
+            events: line_of(namespace).into(),
             stream: stream.into(),
         })
     }
@@ -43,6 +47,11 @@ impl Place {
     /// The namespace of the records.
     pub(super) fn records(&self) -> &str {
         &self.records
+    }
+
+    /// The namespace of events that wait to be told.
+    pub(super) fn events(&self) -> &Arc<str> {
+        &self.events
     }
 
     /// What the keys of the facts begin with; behind it is the position.
@@ -69,6 +78,11 @@ impl Place {
     /// The key of a consumer's place; without a name, what all of them begin with.
     pub(super) fn cursor(&self, consumer: &str) -> String {
         format!("cursor/{}/{consumer}", self.stream)
+    }
+
+    /// The key of what is written whenever a consumer begins, so that who trims sees it.
+    pub(super) fn beginnings(&self) -> String {
+        format!("consumers/{}", self.stream)
     }
 
     /// An idempotency key of the stream, in words.

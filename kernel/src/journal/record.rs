@@ -79,7 +79,7 @@ impl Journal {
         let batch = self.batch(written, notice, parts)?;
         let applied = match notice {
             None => self.storage().apply(batch).await,
-            Some(_) => self.shared.outbox.apply(batch).await,
+            Some(_) => self.shared.outbox.apply(batch, self.place.events()).await,
         };
         match applied {
             Ok(outcomes) => Ok(outcomes.first().and_then(Outcome::version)),
@@ -107,7 +107,9 @@ impl Journal {
         )?;
         if let Some(notice) = notice {
             let message = Message::new(place, written, notice);
-            self.shared.outbox.add(&mut batch, &message)?;
+            self.shared
+                .outbox
+                .add(&mut batch, place.events(), &message)?;
         }
         batch.delete(records, &place.parts(&written.key), parts)?;
         Ok(batch)

@@ -3,8 +3,12 @@
 mod course;
 mod faulty;
 mod gathering;
+mod neighbours;
 mod outbox;
 mod reading;
+mod room;
+mod stop;
+mod trimming;
 
 use std::sync::Arc;
 

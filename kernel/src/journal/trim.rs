@@ -1,7 +1,7 @@
 //! Forgetting facts, and with them their keys.
 
-use super::{Fact, Journal, JournalError};
-use crate::storage::{Batch, Expect, Invalid, StorageError};
+use super::{Fact, Journal, JournalError, record::json};
+use crate::storage::{Batch, Expect, Invalid, Outcome, StorageError};
 
 /// How many facts are forgotten at once.
 const AT_ONCE: usize = 250;
@@ -17,6 +17,13 @@ pub enum Trim {
     Forced,
 }
 
+/// The consumers of a stream, as long as no other one begins: a place never goes back.
+struct Known {
+    /// What is found under the key that changes with that.
+    beginnings: Expect,
+    consumers: Vec<(String, u64)>,
+}
+
 impl Journal {
     /// Forgets the facts before a position, and their keys: one of these is new again. Tells how
     /// many. Events that wait to be told are told all the same.
@@ -25,30 +32,13 @@ impl Journal {
     ///
     /// If the storage fails; some are forgotten then.
     pub async fn trim(&self, before: u64, trim: Trim) -> Result<u64, JournalError> {
-        let consumers = self.consumers().await?;
-        let acknowledged = consumers.iter().map(|(_, done)| done.saturating_add(1));
-        let end = match trim {
-            Trim::Acknowledged => acknowledged.fold(before, u64::min),
-            Trim::Forced => before,
-        };
-        let (mut forgotten, mut refused) = (0, 0);
-        while refused < ATTEMPTS {
-            let mut facts = self.facts(0, AT_ONCE).await?;
-            facts.retain(|fact| fact.position < end);
-            let Some(last) = facts.last() else {
+        let mut forgotten = 0;
+        for _ in 0..ATTEMPTS {
+            let known = self.known().await?;
+            let (count, is_done) = self.trim_under(known, before, trim).await?;
+            forgotten += count;
+            if is_done {
                 return Ok(forgotten);
-            };
-            for (name, done) in &consumers {
-                if *done < last.position {
-                    self.consumer(name)?.move_to(last.position).await?;
-                }
-            }
-            let place = &self.place;
-            let done = self.forget(&facts).await;
-            match done.map_err(place.failed(format!("trim {place}")))? {
-                true => forgotten += facts.len() as u64,
-                // Someone else trims, too.
-                false => refused += 1,
             }
         }
         Err(JournalError::Busy {
@@ -57,19 +47,64 @@ impl Journal {
         })
     }
 
-    /// Forgets facts and their keys, all or none; none if someone else does.
-    async fn forget(&self, facts: &[Fact]) -> Result<bool, StorageError> {
-        match self.storage().apply(self.forgetting(facts)?).await {
-            Ok(_) => Ok(true),
-            Err(StorageError::Conflict(_)) => Ok(false),
+    async fn known(&self) -> Result<Known, JournalError> {
+        let (place, at) = (&self.place, self.place.beginnings());
+        let found = self.storage().get(place.records(), &at).await;
+        let found = found.map_err(place.failed(format!("trim {place}")))?;
+        // Behind that: who begins later changes it.
+        let consumers = self.consumers().await?;
+        Ok(Known {
+            beginnings: found.map_or(Expect::Absent, |record| Expect::Version(record.version)),
+            consumers,
+        })
+    }
+
+    /// Trims until all is done, or a consumer begins, or someone else trims; tells how many facts
+    /// are forgotten, and whether that is all.
+    async fn trim_under(
+        &self,
+        mut known: Known,
+        before: u64,
+        trim: Trim,
+    ) -> Result<(u64, bool), JournalError> {
+        let end = known.end(before, trim);
+        let mut forgotten = 0;
+        loop {
+            let mut facts = self.facts(0, AT_ONCE).await?;
+            facts.retain(|fact| fact.position < end);
+            let Some(last) = facts.last() else {
+                return Ok((forgotten, true));
+            };
+            for (name, done) in &known.consumers {
+                if *done < last.position {
+                    self.consumer(name)?.move_known_to(last.position).await?;
+                }
+            }
+            let done = self.forget(&facts, known.beginnings).await;
+            match done.map_err(self.place.failed(format!("trim {}", self.place)))? {
+                Some(version) => known.beginnings = Expect::Version(version),
+                None => return Ok((forgotten, false)),
+            }
+            forgotten += facts.len() as u64;
+        }
+    }
+
+    /// Forgets facts and their keys, all or none, and tells the new version of what changes with
+    /// consumers; none if it was another one, or if someone else forgets them.
+    async fn forget(&self, facts: &[Fact], known: Expect) -> Result<Option<u64>, StorageError> {
+        match self.storage().apply(self.forgetting(facts, known)?).await {
+            Ok(outcomes) => Ok(outcomes.first().and_then(Outcome::version)),
+            Err(StorageError::Conflict(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// A key is forgotten only as long as its mark is that of the fact: it may be new again.
-    fn forgetting(&self, facts: &[Fact]) -> Result<Batch, Invalid> {
+    fn forgetting(&self, facts: &[Fact], known: Expect) -> Result<Batch, Invalid> {
         let (place, records) = (&self.place, self.place.records());
         let mut batch = Batch::new();
+        // It can only be expected by writing it.
+        batch.put(records, &place.beginnings(), known, json(&()))?;
         for fact in facts {
             let Fact { position, key, .. } = fact;
             let (fact, mark) = (Expect::Version(*position), Expect::Version(position + 1));
@@ -77,5 +112,19 @@ impl Journal {
             batch.delete(records, &place.marker(key), mark)?;
         }
         Ok(batch)
+    }
+}
+
+impl Known {
+    /// Before which position facts may be forgotten.
+    fn end(&self, before: u64, trim: Trim) -> u64 {
+        let acknowledged = self
+            .consumers
+            .iter()
+            .map(|(_, done)| done.saturating_add(1));
+        match trim {
+            Trim::Acknowledged => acknowledged.fold(before, u64::min),
+            Trim::Forced => before,
+        }
     }
 }

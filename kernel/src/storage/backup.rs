@@ -2,205 +2,21 @@
 //!
 //! What is read and written in between is the job of `copy`.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+mod error;
+mod made;
+mod salvage;
+
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
+use self::error::{io, listed};
+use self::made::{Made, Target, Unpacked};
 use super::copy::{self, Contents, CopyError, Progress};
-use super::sqlite::{Lock, OpenError, Sqlite};
-use super::{StorageAdapter, StorageError};
-
-/// What is in the name of directories that an ending in the middle may leave behind.
-const TEMPORARY: &str = ".octa-backup-";
-/// What is tried with a backup that is to be restored.
-const READ: &str = "read";
-/// What SQLite has beside a database: it takes them for a part of whatever file has that name.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-
-/// Why there is no backup, or why it was not restored.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BackupError {
-    /// Something is there already.
-    #[error("`{}` is there already, expected a new file", path.display())]
-    Exists {
-        /// The file to be made.
-        path: PathBuf,
-    },
-    /// Something else than a file is there, or is asked for.
-    #[error("`{}` is no file, expected the name of one", path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// A file or directory cannot be used.
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// The file cannot be made.
-    #[error("cannot make the backup `{}`", path.display())]
-    Make {
-        /// The backup.
-        path: PathBuf,
-        /// Why.
-        source: OpenError,
-    },
-    /// The records cannot be brought into the file.
-    #[error("cannot back up into `{}`", path.display())]
-    Copy {
-        /// The backup.
-        path: PathBuf,
-        /// Why.
-        source: CopyError,
-    },
-    /// The file is none that was made by a backup.
-    #[error("`{}` is no backup that can be restored", path.display())]
-    Unfit {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: OpenError,
-    },
-    /// The file is a database that was not closed.
-    #[error(
-        "`{}` is no backup but a database in use: `{}` beside it holds a part of it",
-        path.display(), log.display()
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-        /// The file beside it.
-        log: PathBuf,
-    },
-    /// What the backup holds cannot be read, or not be brought back.
-    #[error("cannot restore `{}`", path.display())]
-    Restore {
-        /// The backup.
-        path: PathBuf,
-        /// Why.
-        source: CopyError,
-    },
-    /// There is something where the backup is to be restored.
-    #[error(
-        "`{place}` is not empty (records: {records}), expected an empty storage to restore into"
-    )]
-    NotEmpty {
-        /// The storage.
-        place: String,
-        /// How many records it has.
-        records: u64,
-    },
-    /// The storage to restore into cannot be had.
-    #[error("cannot restore into the storage that is there")]
-    Unreadable(#[source] OpenError),
-    /// Files have made place for one that then did not come.
-    #[error("nothing took the place of what is kept as {}", listed(aside))]
-    Kept {
-        /// Where they are.
-        aside: Vec<PathBuf>,
-        /// Why.
-        source: Box<BackupError>,
-    },
-    /// A database was emptied and not filled again.
-    #[error("not all of it was restored; what was there before is kept as `{}`", aside.display())]
-    Half {
-        /// A backup of what was there.
-        aside: PathBuf,
-        /// Why.
-        source: Box<BackupError>,
-    },
-}
-
-impl BackupError {
-    /// Says what a user can do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Exists { .. } => "name another file, or replace it with `--force`",
-            Self::NotAFile { .. } => "name a file, such as `/mnt/backup/home.db`",
-            Self::Io {
-                action,
-                path,
-                source,
-            } => return io_hint(action, path, source),
-            Self::Make {
-                source: OpenError::InUse { .. },
-                ..
-            } => "name another file: that one is the storage of a kernel, or is being made",
-            Self::Make { source, .. } => return source.hint(),
-            Self::Copy { path, source } | Self::Restore { path, source } => {
-                return match source {
-                    CopyError::Write(StorageError::Unavailable { trouble, .. }) => {
-                        trouble.hint(&path.to_string_lossy())
-                    }
-                    error => error.hint(),
-                };
-            }
-            Self::Unfit { source, .. } => match source {
-                OpenError::NewerFormat { .. } => "restore it with the newer program that made it",
-                OpenError::Damaged { .. } => "take an earlier backup",
-                _ => "name a file that `octa storage backup` made",
-            },
-            Self::InUse { .. } => {
-                "back up from it: `octa storage migrate --from sqlite:PATH --to sqlite:NEW`"
-            }
-            Self::NotEmpty { .. } => "`--force` keeps what is there aside under another name",
-            Self::Unreadable(OpenError::InUse { .. }) => "stop that kernel first",
-            Self::Unreadable(_) => "`--force` keeps the file aside under another name",
-            Self::Kept { .. } => "see to the cause and try again, or give it its old name back",
-            Self::Half { aside, .. } => {
-                let aside = aside.display();
-                return Some(format!(
-                    "bring it back: `octa storage restore {aside} --force`"
-                ));
-            }
-        };
-        Some(hint.to_owned())
-    }
-
-    /// The same, with where files are that were set aside before.
-    fn kept(self, aside: &[PathBuf]) -> Self {
-        match aside {
-            [] => self,
-            _ => Self::Kept {
-                aside: aside.into(),
-                source: Box::new(self),
-            },
-        }
-    }
-}
-
-fn listed(paths: &[PathBuf]) -> String {
-    let quoted = paths.iter().map(|path| format!("`{}`", path.display()));
-    quoted.collect::<Vec<_>>().join(" and ")
-}
-
-fn io_hint(action: &str, path: &Path, source: &io::Error) -> Option<String> {
-    let path = path.display();
-    Some(match source.kind() {
-        io::ErrorKind::NotFound if action == READ => "check the name".to_owned(),
-        io::ErrorKind::NotFound => format!("check the name, or make `{path}` first"),
-        io::ErrorKind::NotADirectory => "name a directory".to_owned(),
-        io::ErrorKind::PermissionDenied if action == READ => {
-            format!("let this user read `{path}`")
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("let this user write to `{path}`, or name another place")
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("free some space on the disk that holds `{path}`")
-        }
-        _ => return None,
-    })
-}
+use super::sqlite::{Lock, files};
+use super::{OpenError, Sqlite, StorageAdapter};
+pub use error::BackupError;
+pub use salvage::{Missing, SalvageError, Salvaged, salvage};
 
 /// Copies everything, as it is at one moment, into a new SQLite file at `path`.
 ///
@@ -219,11 +35,7 @@ pub async fn backup(
     progress: impl FnMut(Progress) + Send,
 ) -> Result<Contents, BackupError> {
     let directory = directory_of(path)?;
-    match fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => return Err(BackupError::NotAFile { path: path.into() }),
-        Ok(_) if !force => return Err(BackupError::Exists { path: path.into() }),
-        _ => {}
-    }
+    refuse_taken(path, force)?;
     let made = Made::new(directory, path)?;
     let failed = |source| BackupError::Make {
         path: path.into(),
@@ -241,16 +53,7 @@ pub async fn backup(
         path: path.into(),
         source,
     })?;
-    let mut aside = Vec::new();
-    let put = made.put(path, &target.lock, &mut aside);
-    put.map_err(|error| error.kept(&aside))?;
-    if !aside.is_empty() {
-        let aside = listed(&aside);
-        log::warn!(
-            "what was left of a database at `{}` is kept as {aside}",
-            path.display()
-        );
-    }
+    put(made, path, &target)?;
     Ok(copied)
 }
 
@@ -301,7 +104,9 @@ pub async fn restore(
         for (path, empty, _) in &found {
             // Somebody may have written between the look at it and its lock.
             match empty {
-                Some(seen) if seen.is_still(path) => remove_all(path)?,
+                Some(seen) if seen.is_still(path) => {
+                    files::remove_database(path).map_err(io("remove", path))?
+                }
                 // What may be beside it is seen to as the new one is put there.
                 _ if fs::symlink_metadata(path).is_err() => {}
                 _ => aside.extend(set_aside(path)?),
@@ -412,208 +217,40 @@ async fn look(path: &Path, force: bool) -> Result<Option<Seen>, BackupError> {
     }))
 }
 
-/// Gives what there is of a database and its log another name, beside the old one; nothing if there is nothing.
-///
-/// If one of them cannot be renamed, all have their old names.
-fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
-    let numbered = |number: u32| with_suffix(path, &format!(".replaced-{number}"));
-    let mut names = (1..).map(numbered);
-    let all = || COMPANIONS.into_iter().chain([""]);
-    let is_free =
-        |name: &Path| all().all(|it| fs::symlink_metadata(with_suffix(name, it)).is_err());
-    let aside = names.find(|name| is_free(name));
-    let aside = aside.unwrap_or_else(|| numbered(0));
-    let mut renamed = Vec::new();
-    // The log first: without it the file would seem to be whole.
-    for suffix in all() {
-        let (from, to) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
-        match fs::rename(&from, &to) {
-            Ok(()) => renamed.push((from, to)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                for (from, to) in renamed.iter().rev() {
-                    drop(fs::rename(to, from));
-                }
-                return Err(io("set aside", path)(error));
-            }
-        }
-    }
-    let database = renamed.iter().position(|(from, _)| from == path);
-    let told = database.unwrap_or(0);
-    Ok((told < renamed.len()).then(|| renamed.swap_remove(told).1))
-}
-
-/// Keeps kernels from a file that is to be made, until it is dropped.
-#[derive(Debug)]
-struct Target {
-    lock: Lock,
-    /// The locked file, if it is there for this only: a backup is a single file.
-    file: Option<PathBuf>,
-}
-
-impl Target {
-    fn take(path: &Path) -> Result<Self, OpenError> {
-        // What is locked is found behind links.
-        let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let file = with_suffix(&file, ".lock");
-        let is_there = fs::symlink_metadata(&file).is_ok();
-        Ok(Self {
-            lock: Lock::take(path)?,
-            file: (!is_there).then_some(file),
-        })
+/// What is there is replaced only where that is asked for.
+fn refuse_taken(path: &Path, force: bool) -> Result<(), BackupError> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => Err(BackupError::NotAFile { path: path.into() }),
+        Ok(_) if !force => Err(BackupError::Exists { path: path.into() }),
+        _ => Ok(()),
     }
 }
 
-impl Drop for Target {
-    fn drop(&mut self) {
-        // Still locked: who opened it meanwhile has been refused.
-        if let Some(file) = &self.file {
-            drop(fs::remove_file(file));
-        }
-    }
-}
-
-/// A database file that is still in a directory of its own, beside where it belongs.
-#[derive(Debug)]
-struct Made {
-    /// Removed with whatever is in it.
-    directory: TempDir,
-    file: PathBuf,
-}
-
-impl Made {
-    fn new(beside: &Path, path: &Path) -> Result<Self, BackupError> {
-        // What is no directory is told in the operating system's words.
-        fs::metadata(beside.join(".")).map_err(io("write to the directory", beside))?;
-        let directory = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .tempdir_in(beside);
-        let directory = directory.map_err(|error| BackupError::Io {
-            action: "write to the directory",
-            path: beside.into(),
-            // Its words tell a name that means nothing to anybody.
-            source: error.kind().into(),
-        })?;
-        let name = path
-            .file_name()
-            .map_or_else(|| "octa.db".into(), OsString::from);
-        let file = directory.path().join(name);
-        Ok(Self { directory, file })
-    }
-
-    /// Gives the closed database its place, durably, under the lock of that.
-    ///
-    /// A log that is left there would be taken for its own: it goes `aside`, with the database if that is there.
-    fn put(self, path: &Path, _: &Lock, aside: &mut Vec<PathBuf>) -> Result<(), BackupError> {
-        let synced = File::open(&self.file).and_then(|file| file.sync_all());
-        synced.map_err(io("sync", &self.file))?;
-        let bytes = |suffix| fs::metadata(with_suffix(path, suffix)).map_or(0, |it| it.len());
-        match bytes("-wal") + bytes("-journal") {
-            0 => remove_each(path, COMPANIONS)?,
-            _ => aside.extend(set_aside(path)?),
-        }
-        fs::rename(&self.file, path).map_err(io("write", path))?;
-        let beside = directory_of(path)?;
-        let synced = File::open(beside).and_then(|directory| directory.sync_all());
-        synced.map_err(io("sync", beside))?;
-        drop(self.directory);
-        Ok(())
-    }
-}
-
-/// A backup, copied to where it can be opened without touching it.
-struct Unpacked {
-    made: Made,
-    sqlite: Sqlite,
-    backup: PathBuf,
-}
-
-impl Unpacked {
-    fn new(backup: &Path, beside: &Path) -> Result<Self, BackupError> {
-        let there = fs::metadata(backup).map_err(io(READ, backup))?;
-        if !there.is_file() {
-            return Err(BackupError::NotAFile {
-                path: backup.into(),
-            });
-        }
-        let log = with_suffix(backup, "-wal");
-        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-            let path = backup.into();
-            return Err(BackupError::InUse { path, log });
-        }
-        let made = Made::new(beside, backup)?;
-        // Opened by itself, for an error to be told from one of writing the copy.
-        let mut source = File::open(backup).map_err(io(READ, backup))?;
-        let copied =
-            File::create_new(&made.file).and_then(|mut copy| io::copy(&mut source, &mut copy));
-        copied.map_err(io("write a copy of it to", beside))?;
-        let opened = Sqlite::open(&made.file).map_err(|error| BackupError::Unfit {
-            path: backup.into(),
-            source: about(error, backup),
-        });
-        Ok(Self {
-            sqlite: opened?,
-            made,
-            backup: backup.into(),
-        })
-    }
-
-    fn unreadable(&self, error: StorageError) -> BackupError {
-        BackupError::Restore {
-            path: self.backup.clone(),
-            source: CopyError::Read(error),
-        }
-    }
-}
-
-/// The same error about another path: that which its user knows.
-fn about(error: OpenError, path: &Path) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        OpenError::NotADatabase { .. } => OpenError::NotADatabase { path },
-        OpenError::Foreign { found, .. } => OpenError::Foreign { path, found },
-        OpenError::NewerFormat { found, .. } => OpenError::NewerFormat { path, found },
-        OpenError::Damaged { damage, .. } => OpenError::Damaged { path, damage },
-        OpenError::Sqlite { source, .. } => OpenError::Sqlite { path, source },
-        other => other,
-    }
-}
-
-fn directory_of(path: &Path) -> Result<&Path, BackupError> {
-    match (path.file_name(), path.parent()) {
-        (Some(_), Some(parent)) if parent != Path::new("") => Ok(parent),
-        (Some(_), _) => Ok(Path::new(".")),
-        (None, _) => Err(BackupError::NotAFile { path: path.into() }),
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn remove_all(path: &Path) -> Result<(), BackupError> {
-    remove_each(path, [""])?;
-    remove_each(path, COMPANIONS)
-}
-
-fn remove_each<const N: usize>(path: &Path, suffixes: [&str; N]) -> Result<(), BackupError> {
-    for suffix in suffixes {
-        match fs::remove_file(with_suffix(path, suffix)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.map_err(io("remove", path))?,
-        }
+/// Gives a new file its place, and tells what had to go.
+fn put(made: Made, path: &Path, target: &Target) -> Result<(), BackupError> {
+    let mut aside = Vec::new();
+    let put = made.put(path, &target.lock, &mut aside);
+    put.map_err(|error| error.kept(&aside))?;
+    if !aside.is_empty() {
+        let aside = listed(&aside);
+        log::warn!(
+            "what was left of a database at `{}` is kept as {aside}",
+            path.display()
+        );
     }
     Ok(())
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
-    let path = path.to_owned();
-    move |source| BackupError::Io {
-        action,
-        path,
-        source,
+/// Gives what there is of a database and its log another name, beside the old one; nothing if there is nothing.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
+    let names = (1..).map(|number: u32| files::beside(path, &format!(".replaced-{number}")));
+    files::set_aside(path, names).map_err(io("set aside", path))
+}
+
+fn directory_of(path: &Path) -> Result<&Path, BackupError> {
+    match path.file_name() {
+        Some(_) => Ok(files::directory(path)),
+        None => Err(BackupError::NotAFile { path: path.into() }),
     }
 }
 

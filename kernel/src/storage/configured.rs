@@ -61,15 +61,38 @@ pub async fn open(
     data: &Path,
     secrets: &dyn Secrets,
 ) -> Result<Storage, ConfiguredError> {
-    let (storage, _) = open_followed(config, data, secrets).await?;
+    let (storage, _) = open_for(config, data, secrets, false).await?;
     Ok(storage)
 }
 
-/// The same, and where its standby belongs, if it has one.
+/// The same for one that nobody else is to have meanwhile, on a server either. A file is never had by two.
+///
+/// # Errors
+///
+/// As [`open`], and if others have it.
+pub async fn open_exclusive(
+    config: &StorageConfig,
+    data: &Path,
+    secrets: &dyn Secrets,
+) -> Result<Storage, ConfiguredError> {
+    let (storage, _) = open_for(config, data, secrets, true).await?;
+    Ok(storage)
+}
+
+/// The same as [`open`], and where its standby belongs, if it has one.
 pub(crate) async fn open_followed(
     config: &StorageConfig,
     data: &Path,
     secrets: &dyn Secrets,
+) -> Result<(Storage, Option<Site>), ConfiguredError> {
+    open_for(config, data, secrets, false).await
+}
+
+async fn open_for(
+    config: &StorageConfig,
+    data: &Path,
+    secrets: &dyn Secrets,
+    is_exclusive: bool,
 ) -> Result<(Storage, Option<Site>), ConfiguredError> {
     let mut site = None;
     let storage = match config.adapter {
@@ -86,10 +109,11 @@ pub(crate) async fn open_followed(
             let mut server = PostgresConfig::new(config.url.clone().unwrap_or_default());
             let password = config.password.as_ref();
             server.password = password.map(|it| it.read(secrets)).transpose()?;
+            server.exclusive = is_exclusive;
             Storage::new(Postgres::open(server).await?)
         }
     };
     #[cfg(not(feature = "postgres"))]
-    let _ = secrets;
+    let _ = (secrets, is_exclusive);
     Ok((storage.with_quotas(config.quotas.clone()), site))
 }

@@ -228,12 +228,7 @@ impl<'a, P: FnMut(Progress)> Tally<'a, P> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::{
-        Address, Batch, BoxFuture, Changes, Expect, Memory, Outcome, Page, Query, Record, Since,
-        Usage,
-    };
+    use super::super::{Batch, BoxFuture, Expect, Memory, Outcome};
     use super::*;
 
     async fn full(records: usize) -> Memory {
@@ -337,32 +332,7 @@ mod tests {
     struct Careless(Memory);
 
     impl StorageAdapter for Careless {
-        fn get<'a>(
-            &'a self,
-            at: Address<'a>,
-        ) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-            self.0.get(at)
-        }
-
-        fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
-            self.0.apply(batch)
-        }
-
-        fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
-            self.0.list(query)
-        }
-
-        fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
-            self.0.changes(since)
-        }
-
-        fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-            self.0.usage()
-        }
-
-        fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
-            self.0.snapshot()
-        }
+        crate::delegate_storage!(0: get, apply, list, changes, usage, snapshot, close);
 
         fn replicate<'a>(
             &'a self,
@@ -371,10 +341,6 @@ mod tests {
         ) -> BoxFuture<'a, Result<(), StorageError>> {
             let kept = changes.len().saturating_sub(1);
             self.0.replicate(&changes[..kept], last_version)
-        }
-
-        fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-            self.0.close()
         }
     }
 

@@ -3,6 +3,7 @@
 //! Several kernels may share one database, each with an adapter of its own. The row of the counter is what
 //! orders them: whoever writes locks it first, so versions are given in the order of commits.
 
+mod claim;
 mod config;
 mod error;
 mod known;
@@ -28,24 +29,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::claim::Unopened;
 use self::known::unsigned;
 use self::queue::{Hold, Job, Ticket};
 use self::readers::Readers;
 use self::server::Server;
 use self::session::Session;
 use self::snapshot::Taken;
-use self::watches::Watches;
 use self::within::Within;
 use self::writer::{Shared, Writer};
 use super::batch::{Batch, Outcome};
 use super::change::{Change, Changes, Since, Usage};
 use super::record::{Address, Entry, PAGE_BYTES, Page, Query, Record};
 use super::{BoxFuture, Snapshot, StorageAdapter, StorageError};
+use crate::backoff::backoff;
 pub use config::PostgresConfig;
 pub use error::PostgresError;
 
 /// Batches that may wait for the writer; the next one waits for a place.
 const QUEUE: usize = 1_024;
+/// How often a database that others have is asked for when it is opened: for a second or two.
+const CLAIMS: u32 = 7;
 /// Between attempts to reach a server that is gone.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -55,6 +59,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A server that goes away is waited for, up to [`patience`](PostgresConfig::patience); calls then fail, and
 /// are served again once it is back. What was being committed meanwhile is applied once or not at all.
 /// Dropping it without [`close`](StorageAdapter::close) leaves the writes already accepted to the runtime.
+///
+/// Many may have one schema open, or [one alone](PostgresConfig::exclusive). A connection that is lost leaves it to
+/// others: where it cannot be opened again, since another has it alone by then, calls wait and fail as without a
+/// server.
 ///
 /// # Rights
 ///
@@ -85,7 +93,8 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached or refuses, or the schema is not for this kernel.
+    /// If the server cannot be reached or refuses, the schema is not for this kernel, or others have it and it was
+    /// to be had alone.
     ///
     /// # Panics
     ///
@@ -99,13 +108,10 @@ impl Postgres {
         let forget = server.sql(include_str!("postgres/sql/forget.sql"));
         client.execute(&forget, &[]).await.map_err(failed)?;
         let name = writer_name(&client).await.map_err(failed)?;
-        let session = Session::open(&server, &name).await.map_err(failed)?;
+        let session = first_session(&server, &name).await?;
         let contents = server.sql(include_str!("postgres/sql/contents.sql"));
         let row = client.query_one(&contents, &[]).await.map_err(failed)?;
-        let shared = Arc::new(Shared {
-            watches: Watches::new(unsigned(row.get(0))),
-            lost: Mutex::new(None),
-        });
+        let shared = Arc::new(Shared::new(unsigned(row.get(0))));
         let (queue, jobs) = mpsc::channel(QUEUE);
         let (running, ended) = watch::channel(());
         let writer = Writer::new(server.clone(), session, name, shared.clone());
@@ -313,12 +319,28 @@ fn record(row: &Row, at: usize) -> Record {
     Record::new(value, unsigned(row.get(at)))
 }
 
-/// A name that no other writer has or had.
+/// A name that no other writer has or had, which tells whose it is.
 async fn writer_name(client: &tokio_postgres::Client) -> Result<String, tokio_postgres::Error> {
     let row = client
-        .query_one("SELECT 'octa ' || gen_random_uuid()", &[])
+        .query_one("SELECT gen_random_uuid()::text", &[])
         .await?;
-    Ok(row.get(0))
+    let id: &str = row.get(0);
+    Ok(format!("octa {} {id}", std::process::id()))
+}
+
+/// Who had the database until now may still be about to leave it.
+async fn first_session(server: &Server, name: &str) -> Result<Session, PostgresError> {
+    let mut attempts = 1;
+    loop {
+        match Session::open(server, name).await {
+            Err(Unopened::InUse(_)) if attempts < CLAIMS => {
+                let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, attempts, name);
+                tokio::time::sleep(pause).await;
+                attempts += 1;
+            }
+            opened => return opened.map_err(|error| server.beginning(error)),
+        }
+    }
 }
 
 #[cfg(test)]

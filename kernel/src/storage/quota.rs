@@ -47,7 +47,8 @@ impl QuotaSpent {
 
 /// The quotas of all namespaces.
 ///
-/// The journal of a namespace has the same quota as the namespace, beside it.
+/// The journal of a namespace has the same quota as the namespace, beside it, and so have its
+/// events that wait to be published.
 /// Other namespaces of the kernel's own (`kernel.**`) have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quotas {
@@ -61,7 +62,10 @@ impl Quotas {
     /// Returns the quota of a namespace, if it has one.
     pub fn of(&self, namespace: &str) -> Option<Quota> {
         let namespace = match namespace.strip_prefix("kernel.") {
-            Some(own) => own.strip_prefix("journal.")?,
+            Some(own) => {
+                let journal = own.strip_prefix("journal.");
+                journal.or_else(|| own.strip_prefix("outbox."))?
+            }
             None => namespace,
         };
         self.of.get(namespace).copied().or(self.each)
@@ -86,6 +90,8 @@ mod tests {
         check("history", Some(2));
         check("kernel.journal.lamps", Some(1));
         check("kernel.journal.history", Some(2));
+        check("kernel.outbox.lamps", Some(1));
+        check("kernel.outbox.history", Some(2));
         check("kernel.outbox", None);
         check("kernel", Some(1));
         assert_eq!(Quotas::default().of("lamps"), None);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod damage;
+pub(super) mod files;
 mod format;
 mod header;
 mod health;
@@ -11,6 +12,7 @@ mod page;
 mod place;
 mod readers;
 mod rows;
+mod salvage;
 mod snapshot;
 mod writer;
 
@@ -31,8 +33,12 @@ use super::tail::Tail;
 use super::{BoxFuture, Snapshot, StorageAdapter, StorageError};
 pub use damage::Damage;
 pub use header::Header;
+pub(super) use health::Brake;
 pub use lock::{Holder, Lock};
 pub use open::OpenError;
+pub(super) use open::salvaged;
+pub(super) use salvage::Salvage;
+pub use salvage::{Lost, Name};
 
 /// Batches that may wait for the writer; the next one waits for a place.
 const QUEUE: usize = 1_024;
@@ -47,6 +53,7 @@ const QUEUE: usize = 1_024;
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
+    health: Arc<Health>,
     readers: Readers,
     tail: Arc<Tail>,
     /// A channel, since the writer is a thread and callers are tasks; taken on close, which ends the writer.
@@ -105,6 +112,11 @@ impl Sqlite {
         lock::holder(path.as_ref())
     }
 
+    /// Tells whether a path is that of a database file, or of what belongs beside it, whatever links lead there.
+    pub fn is_part(database: &Path, path: &Path) -> bool {
+        files::is_part(database, path)
+    }
+
     /// Returns where the database is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -125,6 +137,11 @@ impl Sqlite {
     /// Makes the file one that leads, above every other with its id: it follows no more, in the next epoch.
     pub async fn raise_epoch(&self) -> Result<Header, StorageError> {
         self.ask(|reply| Job::Mark(Mark::Lead, reply)).await
+    }
+
+    /// Returns what ends its writes from elsewhere.
+    pub(super) fn brake(&self) -> Brake {
+        Brake(self.health.clone())
     }
 
     fn start(opened: open::Opened) -> Result<Self, OpenError> {
@@ -150,7 +167,8 @@ impl Sqlite {
             })
             .map_err(|source| OpenError::Thread { source })?;
         Ok(Self {
-            readers: Readers::new(opened.path.clone(), health),
+            readers: Readers::new(opened.path.clone(), health.clone()),
+            health,
             path: opened.path,
             tail,
             queue: Mutex::new(Some(queue)),

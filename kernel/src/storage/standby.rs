@@ -7,9 +7,9 @@
 
 mod backlog;
 mod compare;
-mod files;
 mod follower;
 mod gauge;
+mod names;
 mod pair;
 mod progress;
 mod reader;

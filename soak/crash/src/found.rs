@@ -92,7 +92,7 @@ impl Found {
                 let written = Written { by, version, sum };
                 self.values.insert(key.to_owned(), written);
             }
-            "kernel.outbox" if key.starts_with("event/") => {
+            "kernel.outbox.crash" if key.starts_with("event/") => {
                 let ids = ids_in(&value);
                 self.outbox
                     .insert(*ids.first().context("it names no fact")?);

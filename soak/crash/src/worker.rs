@@ -216,7 +216,7 @@ fn copy(work: &Work, scene: &Arc<Scene>, kernel: &Kernel) {
 
 /// Waits until every event was published and heard, and every fact read.
 async fn drain(scene: &Scene, hearing: &Hearing) -> Result<()> {
-    let query = Query::new("kernel.outbox", "event/")?.limit(1)?;
+    let query = Query::new("kernel.outbox.crash", "event/")?.limit(1)?;
     loop {
         let is_empty = scene.storage.list(query).await?.entries.is_empty();
         if is_empty && scene.facts.is_read().await? {

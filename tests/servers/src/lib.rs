@@ -10,13 +10,19 @@
 //! server.kill(); // every process of it, at once
 //! server.restart().expect("it starts again on what it had");
 //! println!("{}", database.url());
+//!
+//! let proxy = octa_test_servers::Proxy::start(server.port());
+//! println!("{}", database.url_through(&proxy));
+//! proxy.stall(); // its connections are there, and nothing passes
 //! ```
 #![forbid(unsafe_code)]
 
 mod environment;
 mod postgres;
+mod proxy;
 
 pub use postgres::{Database, MissingPrograms, Postgres, StartError};
+pub use proxy::{Moment, Proxy};
 
 use std::sync::OnceLock;
 

@@ -21,6 +21,7 @@ use owner::Owner;
 use processes::Processes;
 use programs::Programs;
 
+use super::Proxy;
 pub use programs::MissingPrograms;
 
 /// The user of a new server, who may do anything and needs no password. Every other one needs one.
@@ -219,6 +220,18 @@ impl Postgres {
         self.directory.join("data")
     }
 
+    /// Lets the process of one session stand still, by its number there, until [`thaw`](Self::thaw).
+    ///
+    /// # Panics
+    ///
+    /// If it is none of this server's.
+    pub fn freeze_session(&self, process: &str) {
+        let processes = self.processes();
+        let frozen = processes.as_ref().zip(process.parse().ok());
+        let frozen = frozen.is_some_and(|(running, id)| running.freeze_one(id));
+        assert!(frozen, "`{process}` is no process of the server");
+    }
+
     fn initialize(&self, settings: &str) -> io::Result<()> {
         let mut initdb = self.command("initdb");
         // Only making it is not synced.
@@ -275,6 +288,16 @@ impl Database<'_> {
     pub fn url_for(&self, user: &str) -> String {
         let Self { server, name } = self;
         format!("postgres://{user}@127.0.0.1:{}/{name}", server.port)
+    }
+
+    /// Returns its address by what stands before the server, for the superuser.
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        self.url_for_through(SUPERUSER, proxy)
+    }
+
+    /// The same for another user.
+    pub fn url_for_through(&self, user: &str, proxy: &Proxy) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{}", proxy.port(), self.name)
     }
 
     /// Returns its address by the Unix socket, for the superuser.

@@ -284,7 +284,7 @@ fn each_mistake_about_a_quota_is_told() {
         (
             "[storage.quotas]\n\"kernel.outbox\" = \"1MiB\"",
             "octa.toml:2:19: `storage.quotas.\"kernel.outbox\"` is given for a namespace of the \
-             kernel's own, expected none: a journal has that of its namespace, the others have \
+             kernel's own, expected none: a journal and its events that wait have that of its namespace, the others have \
              no bound"
                 .to_owned(),
         ),

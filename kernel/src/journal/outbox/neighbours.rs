@@ -3,23 +3,20 @@
 //! A kernel that has something to tell writes a sign of life every second until it is told. One
 //! whose events stay while its sign does not change for [`SILENCE`] is gone.
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::record::json;
-use super::{EVENTS, NAMESPACE, Outbox, Phase, RETRY, message};
-use crate::storage::{Batch, Entry, Expect, Invalid, Page, Query, StorageError, appended};
+use super::life::sign_of;
+use super::{EVENTS, NAMESPACE, Outbox, RETRY, message, namespace_of};
+use crate::storage::{Batch, Entry, Expect, Invalid, Page, Query, Since, StorageError, appended};
 
-/// How often a sign of life is given.
-const SIGN: Duration = Duration::from_secs(1);
 /// How long a kernel is looked at before it is held to be gone.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether its events are told meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
-/// What the keys of signs begin with; behind it is the owner.
-const SIGNS: &str = "life/";
+/// How many events are taken over at once.
+const AT_ONCE: usize = 100;
 
 /// Whether there may be other kernels on the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +27,17 @@ pub(crate) enum Neighbours {
     Perhaps,
 }
 
-/// The events of other kernels, by their keys, each with the version of its owner's sign of life.
-type Foreign = BTreeMap<Arc<str>, Option<u64>>;
+/// What other kernels have to tell: the lines and their owners, each with the version of the
+/// owner's sign of life.
+type Foreign = BTreeMap<(Arc<str>, String), Option<u64>>;
 
 impl Outbox {
     /// Takes over what those have left who are gone; false if the end comes before that is known.
     pub(super) async fn take_over(&self) -> bool {
-        let mut has_failed = false;
         loop {
-            let error = match self.try_to_take_over().await {
+            match self.try_to_take_over().await {
                 Ok(is_known) => return is_known,
-                Err(error) => error,
-            };
-            if !std::mem::replace(&mut has_failed, true) {
-                log::warn!("events that were left to be told wait for the storage: {error}");
+                Err(error) => self.failed(&error),
             }
             if !self.sleep(RETRY).await {
                 return false;
@@ -52,102 +46,115 @@ impl Outbox {
     }
 
     async fn try_to_take_over(&self) -> Result<bool, StorageError> {
-        let mut left = self.foreign().await?;
+        // What others write from now on is theirs.
+        let now = Since::new(NAMESPACE, "", None)?;
+        let last = self.0.storage.changes(now).await?.next;
+        let mut left = self.foreign(last).await?;
         let may_live = self.0.neighbours == Neighbours::Perhaps;
-        if may_live && !self.wait_for(&mut left).await? {
+        if may_live && !self.wait_for(&mut left, last).await? {
             return Ok(false);
         }
-        let mut after = None;
-        while !left.is_empty() {
-            let page = self.page(EVENTS, after.as_deref()).await?;
-            let is_left = |entry: &&Entry| left.contains_key(&entry.key);
-            let entries: Vec<_> = page.entries.iter().filter(is_left).collect();
-            self.take(&entries).await?;
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+        for (line, owner) in left.keys() {
+            self.take_all(line, owner, last).await?;
         }
+        self.succeeded();
         Ok(true)
     }
 
     /// Looks at the events of others until all are told, or those stay that nobody will tell;
     /// false if the end comes before.
-    async fn wait_for(&self, left: &mut Foreign) -> Result<bool, StorageError> {
+    async fn wait_for(&self, left: &mut Foreign, last: u64) -> Result<bool, StorageError> {
         let end = self.0.clock.monotonic() + SILENCE;
         while !left.is_empty() && self.0.clock.monotonic() < end {
             if !self.sleep(LOOK).await {
                 return Ok(false);
             }
-            let now = self.foreign().await?;
+            let now = self.foreign(last).await?;
             // Told by now, or its owner lives.
-            left.retain(|key, sign| now.get(key) == Some(sign));
+            left.retain(|events, sign| now.get(events) == Some(sign));
         }
         Ok(true)
     }
 
-    /// Sleeps; false if the end comes before.
-    async fn sleep(&self, time: Duration) -> bool {
-        tokio::select! {
-            () = self.0.clock.sleep(time) => true,
-            () = self.reached(Phase::Ending) => false,
-        }
-    }
-
-    /// All events of others.
-    async fn foreign(&self) -> Result<Foreign, StorageError> {
+    /// Who has events up to a version, and where.
+    async fn foreign(&self, last: u64) -> Result<Foreign, StorageError> {
         let signs = self.signs().await?;
-        let (mut foreign, mut after) = (Foreign::new(), None);
-        loop {
-            let page = self.page(EVENTS, after.as_deref()).await?;
-            let keys = page.entries.into_iter().map(|entry| entry.key);
-            for key in keys.filter(|key| !key.starts_with(&self.0.own)) {
-                let sign = owner(&key).and_then(|owner| signs.get(owner).copied());
-                foreign.insert(key, sign);
+        let mut foreign = Foreign::new();
+        for (line, _) in self.0.storage.usage().await? {
+            if namespace_of(&line).is_none() {
+                continue;
             }
-            after = page.next;
-            if after.is_none() {
-                return Ok(foreign);
-            }
-        }
-    }
-
-    /// The owners that have given a sign of life, and its version.
-    async fn signs(&self) -> Result<HashMap<String, u64>, StorageError> {
-        let (mut signs, mut after) = (HashMap::new(), None);
-        loop {
-            let page = self.page(SIGNS, after.as_deref()).await?;
-            for entry in &page.entries {
-                let owner = entry.key[SIGNS.len()..].to_owned();
-                signs.insert(owner, entry.record.version);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(signs);
+            let mut after = None;
+            // The first event of each owner tells enough.
+            while let Some(first) = self
+                .page(&line, EVENTS, after.as_deref(), 1)
+                .await?
+                .entries
+                .pop()
+            {
+                let owner = owner(&first.key).unwrap_or_default();
+                let version = message::version(&first.key);
+                if owner != self.0.owner && version.is_some_and(|version| version <= last) {
+                    let sign = signs.get(owner).copied();
+                    foreign.insert((line.clone(), owner.to_owned()), sign);
+                }
+                let others = appended(&format!("{EVENTS}{owner}/"), u64::MAX);
+                after = Some(others.max(first.key.to_string()));
             }
         }
+        Ok(foreign)
     }
 
-    async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StorageError> {
-        let query = Query::new(NAMESPACE, prefix)?.after(after)?.limit(100)?;
+    async fn page(
+        &self,
+        line: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StorageError> {
+        let query = Query::new(line, prefix)?.after(after)?.limit(limit)?;
         self.0.storage.list(query).await
     }
 
-    /// Makes events of others this kernel's own, where nobody else does: each under the version
+    /// Takes over what an owner has in a line up to a version.
+    async fn take_all(&self, line: &Arc<str>, owner: &str, last: u64) -> Result<(), StorageError> {
+        let (prefix, mut after) = (format!("{EVENTS}{owner}/"), None);
+        loop {
+            let page = self.page(line, &prefix, after.as_deref(), AT_ONCE).await?;
+            let entries = page.entries.iter();
+            let left: Vec<_> = entries
+                .filter_map(|entry| Some((message::version(&entry.key)?, entry)))
+                .filter(|(version, _)| *version <= last)
+                .collect();
+            if !left.is_empty() {
+                self.take(line, owner, &left).await?;
+                self.0.work.found(line);
+            }
+            after = page.next;
+            if after.is_none() || left.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes events of another this kernel's own, where nobody else does: each under the version
     /// that it has, so that they stay in order, and before all that is written from now on.
-    async fn take(&self, entries: &[&Entry]) -> Result<(), StorageError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let mut batch = Batch::new();
-        for entry in entries {
-            self.taking(&mut batch, entry)?;
-        }
-        match self.0.storage.apply(batch).await {
+    async fn take(
+        &self,
+        line: &str,
+        owner: &str,
+        entries: &[(u64, &Entry)],
+    ) -> Result<(), StorageError> {
+        match self
+            .0
+            .storage
+            .apply(self.taking(line, owner, entries)?)
+            .await
+        {
             // Some are gone: those that are not are taken one by one.
             Err(StorageError::Conflict(_)) if entries.len() > 1 => {
                 for entry in entries {
-                    Box::pin(self.take(&[entry])).await?;
+                    Box::pin(self.take(line, owner, &[*entry])).await?;
                 }
                 Ok(())
             }
@@ -156,57 +163,16 @@ impl Outbox {
         }
     }
 
-    fn taking(&self, batch: &mut Batch, entry: &Entry) -> Result<(), Invalid> {
-        let Some(version) = message::version(&entry.key) else {
-            return Ok(());
-        };
-        let own = appended(&self.0.own, version);
-        batch.delete(NAMESPACE, &entry.key, Expect::Version(entry.record.version))?;
-        batch.put(NAMESPACE, &own, Expect::Absent, entry.record.value.clone())?;
-        if let Some(owner) = owner(&entry.key) {
-            batch.delete(NAMESPACE, &sign_of(owner), Expect::Any)?;
+    fn taking(&self, line: &str, owner: &str, entries: &[(u64, &Entry)]) -> Result<Batch, Invalid> {
+        let mut batch = Batch::new();
+        for (version, Entry { key, record, .. }) in entries {
+            let own = appended(&self.0.own, *version);
+            batch.delete(line, key, Expect::Version(record.version))?;
+            batch.put(line, &own, Expect::Absent, record.value.clone())?;
         }
-        Ok(())
+        batch.delete(NAMESPACE, &sign_of(owner), Expect::Any)?;
+        Ok(batch)
     }
-
-    /// Gives a sign of life as long as there is something to tell.
-    pub(super) async fn show_life(&self) -> Infallible {
-        if self.0.neighbours == Neighbours::None {
-            std::future::pending::<()>().await;
-        }
-        loop {
-            let mut is_shown = false;
-            while self.is_busy() {
-                self.0.clock.sleep(SIGN).await;
-                if self.is_busy() {
-                    let sign = sign_of(&self.0.owner);
-                    let shown = self.0.storage.set(NAMESPACE, &sign, json(&())).await;
-                    // Without it others may tell the same, which is allowed.
-                    is_shown |= shown.is_ok();
-                }
-            }
-            if is_shown {
-                self.hide_life().await;
-            }
-            self.0.begun.notified().await;
-        }
-    }
-
-    /// Takes the sign of life away.
-    pub(super) async fn hide_life(&self) {
-        if self.0.neighbours == Neighbours::Perhaps {
-            // If that fails, it stays for a kernel that is gone, which changes nothing.
-            let _ = self
-                .0
-                .storage
-                .delete(NAMESPACE, &sign_of(&self.0.owner))
-                .await;
-        }
-    }
-}
-
-fn sign_of(owner: &str) -> String {
-    format!("{SIGNS}{owner}")
 }
 
 /// Whose event a key is of.

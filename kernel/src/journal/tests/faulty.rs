@@ -1,15 +1,15 @@
 //! An adapter over another that refuses, or is cut off, before or after any commit, as it is told.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as Turn, Notify};
 
 use crate::storage::{
-    Address, Batch, BoxFuture, Change, Changes, Outcome, Page, Query, Record, Since, Snapshot,
-    StorageAdapter, StorageError, Trouble, Usage,
+    Address, Batch, BoxFuture, Outcome, Page, Query, Record, Since, StorageAdapter, StorageError,
+    Trouble,
 };
 
 /// What becomes of an operation.
@@ -21,11 +21,16 @@ pub(super) enum Fate {
     RefusedBefore,
     /// It fails, but was done.
     RefusedAfter,
+    /// It fails, and is done when it is let.
+    Late,
     /// The kernel ends before it is done.
     CutBefore,
     /// The kernel ends once it is done, before it is answered.
     CutAfter,
 }
+
+/// What others commit just before a batch.
+type Others = dyn Fn(&Batch) -> Option<Batch> + Send + Sync;
 
 /// One life of a kernel's storage.
 pub(super) struct Faulty {
@@ -38,6 +43,10 @@ pub(super) struct Faulty {
     committed: AtomicU64,
     /// Looks at the world just before each commit.
     look: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
+    others: OnceLock<Box<Others>>,
+    /// How many entries were listed.
+    listed: AtomicUsize,
+    late: Mutex<Vec<Batch>>,
     cut: Notify,
 }
 
@@ -50,12 +59,31 @@ impl Faulty {
             turn: Turn::new(()),
             committed: AtomicU64::new(seen.next),
             look: OnceLock::new(),
+            others: OnceLock::new(),
+            listed: AtomicUsize::new(0),
+            late: Mutex::default(),
             cut: Notify::new(),
         })
     }
 
     pub(super) fn look(&self, look: impl Fn(u64) + Send + Sync + 'static) {
         assert!(self.look.set(Box::new(look)).is_ok(), "one looks");
+    }
+
+    pub(super) fn others(&self, others: impl Fn(&Batch) -> Option<Batch> + Send + Sync + 'static) {
+        assert!(self.others.set(Box::new(others)).is_ok(), "there are some");
+    }
+
+    pub(super) fn listed(&self) -> usize {
+        self.listed.load(Ordering::Relaxed)
+    }
+
+    /// Does what has failed before.
+    pub(super) async fn land(&self) {
+        let late = std::mem::take(&mut *self.late.lock());
+        for batch in late {
+            self.inner.apply(batch).await.expect("it is done");
+        }
     }
 
     /// Waits until the kernel ends hard.
@@ -71,6 +99,10 @@ impl Faulty {
     async fn commit(&self, batch: Batch) -> Result<Vec<Outcome>, StorageError> {
         if let Some(look) = self.look.get() {
             look(self.committed.load(Ordering::SeqCst));
+        }
+        let others = self.others.get().and_then(|others| others(&batch));
+        if let Some(others) = others {
+            drop(self.inner.apply(others).await);
         }
         let applied = self.inner.apply(batch).await;
         let versions = applied.iter().flatten().filter_map(Outcome::version);
@@ -89,6 +121,8 @@ fn refused() -> StorageError {
 }
 
 impl StorageAdapter for Faulty {
+    crate::delegate_storage!(inner: changes, usage, snapshot, replicate, close);
+
     fn get<'a>(&'a self, at: Address<'a>) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
@@ -109,6 +143,10 @@ impl StorageAdapter for Faulty {
                 Fate::Done(_) => self.commit(batch).await,
                 Fate::RefusedBefore => Err(refused()),
                 Fate::RefusedAfter => self.commit(batch).await.and(Err(refused())),
+                Fate::Late => {
+                    self.late.lock().push(batch);
+                    Err(refused())
+                }
                 Fate::CutBefore => self.end().await,
                 Fate::CutAfter => {
                     drop(self.commit(batch).await);
@@ -121,32 +159,10 @@ impl StorageAdapter for Faulty {
     fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
-            self.inner.list(query).await
+            let page = self.inner.list(query).await?;
+            self.listed.fetch_add(page.entries.len(), Ordering::Relaxed);
+            Ok(page)
         })
-    }
-
-    fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
-        self.inner.changes(since)
-    }
-
-    fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-        self.inner.usage()
-    }
-
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
-        self.inner.snapshot()
-    }
-
-    fn replicate<'a>(
-        &'a self,
-        changes: &'a [Change],
-        last_version: u64,
-    ) -> BoxFuture<'a, Result<(), StorageError>> {
-        self.inner.replicate(changes, last_version)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.inner.close()
     }
 }
 

@@ -1,22 +1,24 @@
 //! Events: when they are told, by whom, and in what order.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::faulty::{Fate, Faulty};
 use super::*;
+use crate::storage::{Batch, Query};
 
-const TOPIC: Option<Notice<'static>> = Some(Notice {
+pub(super) const TOPIC: Option<Notice<'static>> = Some(Notice {
     topic: "meters.read",
     correlation_id: 7,
 });
 
-async fn record(journal: &Journal, key: &str) -> u64 {
+pub(super) async fn record(journal: &Journal, key: &str) -> u64 {
     let recorded = journal.record(key, payload(&json!(key)), TOPIC).await;
     recorded.expect("it is recorded").position
 }
 
 /// Lets all that can go on do so.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -43,7 +45,9 @@ fn an_event_tells_of_its_fact() {
         assert_eq!(bench.rest().await, []);
         let usage = bench.journals.0.storage.usage().await.expect("read");
         assert!(
-            usage.iter().all(|(name, _)| &**name != "kernel.outbox"),
+            usage
+                .iter()
+                .all(|(name, _)| !name.starts_with("kernel.outbox")),
             "nothing is left"
         );
     });
@@ -181,205 +185,57 @@ fn what_is_written_without_an_answer_is_told() {
 }
 
 #[test]
-fn a_subscriber_without_room_holds_events_up_and_not_for_ever() {
+fn what_was_refused_and_comes_late_is_told() {
     run(async {
-        let mut bench = Bench::new();
+        let memory: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+        // In between, the first event is deleted.
+        let fates = vec![Fate::Late, Fate::Done(0), Fate::Late];
+        let adapter = Faulty::over(memory, fates).await;
+        let mut bench = Bench::on(adapter.clone(), Neighbours::None);
         bench.open();
-        let options = SubscriptionOptions::new("slow", "meters.**".parse().expect("a pattern"));
-        let overflow = octa_loader::Overflow::BackPressure;
-        let mut slow = bench.bus.subscribe(options.capacity(1).overflow(overflow));
-        let journal = bench.journal();
-        for key in ["a", "b", "c"] {
-            record(&journal, key).await;
+        settle().await;
+        for key in ["a", "b"] {
+            let journal = bench.journal();
+            let refused = journal.record(key, payload(&json!(key)), TOPIC);
+            refused.await.expect_err("nobody knows");
             settle().await;
-        }
-        assert!(bench.clock.until_next().is_some(), "room is waited for");
-        // One that is taken makes room for the second, and so on.
-        for key in ["a", "b", "c"] {
-            let event = slow.recv().await.expect("the bus is open");
+            assert!(bench.heard.try_recv().is_none(), "nothing is there yet");
+            adapter.land().await;
+            settle().await;
+            let event = bench.heard.try_recv().expect("it is told");
             let told: Value = serde_json::from_slice(&event.payload).expect("JSON");
             assert_eq!(told["key"], key);
-            settle().await;
-        }
-        for key in ["d", "e", "f"] {
-            record(&journal, key).await;
-            settle().await;
-        }
-        bench.clock.advance(Duration::from_secs(30));
-        settle().await;
-        let told = bench.rest().await;
-        let keys: Vec<_> = told.iter().map(|(key, _)| &**key).collect();
-        assert_eq!(keys, ["a", "b", "c", "d", "e", "f"], "others have all");
-    });
-}
-
-#[test]
-fn what_had_no_room_at_the_end_is_left_for_the_next() {
-    run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
-        let bench = Bench::on(adapter.clone(), Neighbours::None);
-        bench.open();
-        let options = SubscriptionOptions::new("slow", "meters.**".parse().expect("a pattern"));
-        let overflow = octa_loader::Overflow::BackPressure;
-        let _slow = bench.bus.subscribe(options.capacity(1).overflow(overflow));
-        let mut all = Vec::new();
-        for key in ["a", "b", "c"] {
-            all.push((key.to_owned(), record(&bench.journal(), key).await));
-            settle().await;
         }
         bench.journals.close().await;
-        let mut next = Bench::on(adapter, Neighbours::None);
-        next.open();
-        assert_eq!(next.rest().await, all[1..]);
+        assert_eq!(bench.rest().await, []);
     });
 }
 
 #[test]
-fn what_all_had_at_the_end_is_not_told_again() {
+fn an_end_comes_though_events_do_not_end() {
     run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+        let memory: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+        let adapter = Faulty::over(memory.clone(), Vec::new()).await;
         let bench = Bench::on(adapter.clone(), Neighbours::None);
-        let options = SubscriptionOptions::new("slow", "meters.**".parse().expect("a pattern"));
-        let overflow = octa_loader::Overflow::BackPressure;
-        let _slow = bench.bus.subscribe(options.capacity(1).overflow(overflow));
-        let journal = bench.journal();
-        record(&journal, "had").await;
-        record(&journal, "waits").await;
-        let notice = Notice::from("lamps.read");
-        let recorded = journal.record("aside", payload(&json!(0)), Some(notice));
-        recorded.await.expect("it is recorded");
-        // All three are told at once.
+        record(&bench.journal(), "k").await;
+        let query = Query::new("kernel.outbox.meters", "").expect("a query");
+        let event = memory.list(query).await.expect("a page").entries.remove(0);
+        // Whenever events are deleted, another one has been written.
+        let deletions = Arc::new(AtomicUsize::new(0));
+        let counted = deletions.clone();
+        adapter.others(move |batch| {
+            let is_deletion = batch.writes().iter().all(|write| write.value().is_none());
+            let is_one_of_many = is_deletion && counted.fetch_add(1, Ordering::Relaxed) < 1_000;
+            let (own, _) = event.key.rsplit_once('/').expect("an owner");
+            let mut batch = Batch::new();
+            let value = event.record.value.clone();
+            let appended = batch.append("kernel.outbox.meters", &format!("{own}/"), value);
+            appended.expect("valid");
+            is_one_of_many.then_some(batch)
+        });
         bench.open();
-        settle().await;
         bench.journals.close().await;
-        let query = crate::storage::Query::new("kernel.outbox", "event/").expect("a query");
-        let left = adapter.list(query).await.expect("a page").entries;
-        let left: Vec<Value> = left
-            .iter()
-            .map(|entry| serde_json::from_slice(&entry.record.value).expect("JSON"))
-            .collect();
-        assert!(
-            matches!(&left[..], [one] if one["fact"]["key"] == "waits"),
-            "{left:?}"
-        );
-    });
-}
-
-/// Lets time go on in steps, so that all that waits for it does what it does.
-async fn pass(benches: &[&Bench], seconds: u64) {
-    for _ in 0..seconds * 4 {
-        for bench in benches {
-            bench.clock.advance(Duration::from_millis(250));
-        }
-        settle().await;
-    }
-}
-
-#[test]
-fn what_is_left_by_one_that_is_gone_is_told_by_one_of_its_neighbours() {
-    run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
-        let gone = Bench::on(adapter.clone(), Neighbours::Perhaps);
-        let left = record(&gone.journal(), "left").await;
-        let mut others = Vec::new();
-        for _ in 0..2 {
-            // Slowly, so that both see it before one of them takes it.
-            let slow = Faulty::over(adapter.clone(), vec![Fate::Done(20); 8]).await;
-            others.push(Bench::on(slow, Neighbours::Perhaps));
-        }
-        others.iter().for_each(Bench::open);
-        let new = record(&others[0].journal(), "new").await;
-        pass(&[&others[0], &others[1]], 4).await;
-        assert!(
-            others.iter_mut().all(|it| it.heard.try_recv().is_none()),
-            "it may live"
-        );
-        pass(&[&others[0], &others[1]], 2).await;
-        let (one, other) = (others[0].rest().await, others[1].rest().await);
-        let left = ("left".to_owned(), left);
-        assert_eq!(
-            [&*one, &*other]
-                .concat()
-                .iter()
-                .filter(|it| **it == left)
-                .count(),
-            1
-        );
-        assert_eq!(
-            one.last(),
-            Some(&("new".to_owned(), new)),
-            "in order: {one:?}"
-        );
-    });
-}
-
-#[test]
-fn who_lives_keeps_its_events() {
-    run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
-        // Nobody listens there yet.
-        let mut lives = Bench::on(adapter.clone(), Neighbours::Perhaps);
-        tokio::spawn(lives.journals.run());
-        let kept = record(&lives.journal(), "kept").await;
-        let mut starts = Bench::on(adapter.clone(), Neighbours::Perhaps);
-        starts.open();
-        record(&starts.journal(), "own").await;
-        pass(&[&lives, &starts], 6).await;
-        assert_eq!(starts.hear().await["key"], "own");
-        assert_eq!(starts.rest().await, []);
-        lives.journals.open();
-        assert_eq!(lives.rest().await, [("kept".to_owned(), kept)]);
-        let usage = lives.journals.0.storage.usage().await.expect("read");
-        assert!(
-            usage.iter().all(|(name, _)| &**name != "kernel.outbox"),
-            "no sign is left"
-        );
-    });
-}
-
-#[test]
-fn who_waits_for_room_lives() {
-    run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
-        let slow = Faulty::over(adapter.clone(), vec![Fate::Done(50)]).await;
-        let lives = Bench::on(slow, Neighbours::Perhaps);
-        let options = SubscriptionOptions::new("full", "meters.**".parse().expect("a pattern"));
-        let overflow = octa_loader::Overflow::BackPressure;
-        let _full = lives.bus.subscribe(options.capacity(1).overflow(overflow));
-        let other = lives.bus.publisher("other");
-        drop(other.publish("meters.x", payload(&json!(0)), 0));
-        let journal = lives.journal();
-        let recording = tokio::spawn(async move { record(&journal, "kept").await });
-        tokio::task::yield_now().await;
-        // There is nothing yet when it is looked first.
-        lives.open();
-        recording.await.expect("it is recorded");
-        let mut starts = Bench::on(adapter, Neighbours::Perhaps);
-        starts.open();
-        pass(&[&lives, &starts], 8).await;
-        assert_eq!(starts.rest().await, []);
-    });
-}
-
-#[test]
-fn what_is_told_meanwhile_is_not_waited_for() {
-    run(async {
-        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
-        let mut lives = Bench::on(adapter.clone(), Neighbours::Perhaps);
-        tokio::spawn(lives.journals.run());
-        record(&lives.journal(), "kept").await;
-        let mut starts = Bench::on(adapter.clone(), Neighbours::Perhaps);
-        starts.open();
-        settle().await;
-        lives.journals.open();
-        assert_eq!(lives.hear().await["key"], "kept");
-        settle().await;
-        record(&starts.journal(), "own").await;
-        pass(&[&starts], 1).await;
-        assert!(
-            starts.heard.try_recv().is_some(),
-            "it goes on as soon as it can"
-        );
+        assert_eq!(deletions.load(Ordering::Relaxed), 1);
     });
 }
 
@@ -390,12 +246,37 @@ fn what_cannot_be_told_does_not_hold_up_the_rest() {
         let storage = Storage::of(adapter.clone());
         let foreign = [("event/x/00000000000000000003", "1"), ("event/x/y", "2")];
         for (key, value) in foreign {
-            let written = storage.set("kernel.outbox", key, value.as_bytes()).await;
+            let written = storage
+                .set("kernel.outbox.meters", key, value.as_bytes())
+                .await;
             written.expect("it is written");
         }
         let mut bench = Bench::on(adapter, Neighbours::None);
         bench.open();
         let position = record(&bench.journal(), "k").await;
         assert_eq!(bench.rest().await, [("k".to_owned(), position)]);
+    });
+}
+
+#[test]
+fn what_cannot_be_told_is_read_once() {
+    run(async {
+        let adapter = Faulty::over(Arc::new(Memory::new()), Vec::new()).await;
+        let storage = Storage::of(adapter.clone());
+        for version in 1..=20 {
+            let key = crate::storage::appended("event/x/", version);
+            let written = storage.set("kernel.outbox.meters", &key, &b"1"[..]).await;
+            written.expect("it is written");
+        }
+        let mut bench = Bench::on(adapter.clone(), Neighbours::None);
+        bench.open();
+        settle().await;
+        let before = adapter.listed();
+        for key in ["a", "b", "c"] {
+            record(&bench.journal(), key).await;
+            assert_eq!(bench.hear().await["key"], key);
+            settle().await;
+        }
+        assert_eq!(adapter.listed() - before, 3);
     });
 }

@@ -1,9 +1,9 @@
-//! Facts in order, consumers, and trimming.
+//! Facts in order, and consumers.
 
 use super::*;
 
 /// Records these many facts; answers their positions.
-async fn record(journal: &Journal, keys: std::ops::Range<u64>) -> Vec<u64> {
+pub(super) async fn record(journal: &Journal, keys: std::ops::Range<u64>) -> Vec<u64> {
     let mut positions = Vec::new();
     for key in keys {
         let (key, fact) = (key.to_string(), payload(&json!(key)));
@@ -13,7 +13,7 @@ async fn record(journal: &Journal, keys: std::ops::Range<u64>) -> Vec<u64> {
     positions
 }
 
-fn positions(facts: &[Fact]) -> Vec<u64> {
+pub(super) fn positions(facts: &[Fact]) -> Vec<u64> {
     facts.iter().map(|fact| fact.position).collect()
 }
 
@@ -114,67 +114,5 @@ fn what_is_to_come_is_not_acknowledged() {
             assert_eq!(told(&refused), expect);
         }
         assert_eq!(consumer.position().await.expect("it is read"), 0);
-    });
-}
-
-#[test]
-fn facts_are_trimmed_behind_the_slowest() {
-    run(async {
-        let journal = Bench::new().journal();
-        let all = record(&journal, 0..600).await;
-        let [fast, slow] = ["fast", "slow"].map(|name| journal.consumer(name).expect("a name"));
-        fast.acknowledge(all[500]).await.expect("it is");
-        slow.next(1).await.expect("there is one");
-        let trim = async |before, how| journal.trim(before, how).await.expect("it is trimmed");
-        assert_eq!(
-            trim(all[400], Trim::Acknowledged).await,
-            0,
-            "nothing is acknowledged by all"
-        );
-        slow.acknowledge(all[2]).await.expect("it is");
-        assert_eq!(trim(u64::MAX, Trim::Acknowledged).await, 3);
-        assert_eq!(trim(all[0], Trim::Forced).await, 0);
-        assert_eq!(
-            trim(all[400], Trim::Forced).await,
-            397,
-            "in more than one batch"
-        );
-        assert_eq!(
-            positions(&journal.facts(0, 1).await.expect("read")),
-            [all[400]]
-        );
-        assert_eq!(
-            slow.position().await.expect("read"),
-            all[399],
-            "it goes on behind"
-        );
-        assert_eq!(fast.position().await.expect("read"), all[500]);
-        assert_eq!(
-            slow.acknowledge(all[7]).await.expect("it is"),
-            all[399],
-            "though it is gone"
-        );
-        assert_eq!(journal.find("0").await.expect("read"), None);
-        let again = journal
-            .record("0", payload(&json!(0)), None)
-            .await
-            .expect("recorded");
-        assert_eq!(again.novelty, Novelty::New, "its key is forgotten, too");
-        assert_eq!(trim(u64::MAX, Trim::Forced).await, 201);
-        assert_eq!(
-            slow.position().await.expect("read"),
-            again.position,
-            "not beyond what was"
-        );
-        let storage = &journal.shared.storage;
-        let usage = storage.usage().await.expect("read");
-        let records = usage
-            .iter()
-            .find(|(name, _)| &**name == "kernel.journal.meters");
-        assert_eq!(
-            records.map(|(_, usage)| usage.records),
-            Some(2),
-            "the two consumers"
-        );
     });
 }

@@ -371,7 +371,7 @@ async fn another_kind_of_storage_is_backed_up_before_it_is_replaced() {
 
 /// A database as it is when its kernel was killed, and its log.
 async fn killed(path: &Path) -> PathBuf {
-    let (log, kept) = (with_suffix(path, "-wal"), with_suffix(path, "-kept"));
+    let (log, kept) = (files::beside(path, "-wal"), files::beside(path, "-kept"));
     let sqlite = Sqlite::open(path).expect("it opens");
     for key in 0..50 {
         write(&sqlite, &format!("old_{key}"), "1").await;

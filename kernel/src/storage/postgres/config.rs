@@ -33,6 +33,10 @@ pub struct PostgresConfig {
     pub schema: String,
     /// How many connections read at once. One more writes and watches; each snapshot has its own.
     pub readers: usize,
+    /// Whether nobody else may have the schema open meanwhile, as where everything in it is to be replaced.
+    ///
+    /// It is refused while others have it, and others are refused while this one has it.
+    pub exclusive: bool,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
     /// How long the server may work on one statement, waiting for other kernels included.
@@ -49,6 +53,7 @@ impl PostgresConfig {
             password: None,
             schema: "octa".to_owned(),
             readers: 8,
+            exclusive: false,
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(15),
@@ -67,6 +72,13 @@ impl PostgresConfig {
     pub fn schema(self, schema: impl Into<String>) -> Self {
         let schema = schema.into();
         Self { schema, ..self }
+    }
+
+    /// Keeps everybody else out, or is refused.
+    #[must_use]
+    pub fn exclusive(self) -> Self {
+        let exclusive = true;
+        Self { exclusive, ..self }
     }
 
     /// Understands it.
@@ -114,6 +126,7 @@ impl fmt::Debug for PostgresConfig {
             .field("url", &store.as_deref().unwrap_or("<invalid>"))
             .field("schema", &self.schema)
             .field("readers", &self.readers)
+            .field("exclusive", &self.exclusive)
             .field("connect_timeout", &self.connect_timeout)
             .field("statement_timeout", &self.statement_timeout)
             .field("patience", &self.patience)

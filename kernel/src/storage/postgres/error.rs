@@ -117,6 +117,16 @@ pub enum PostgresError {
         /// The newest that is known here.
         known: i32,
     },
+    /// Others have it, and it was to be had alone; or the other way round.
+    #[error("the database `{store}` is in use by {holders}")]
+    InUse {
+        /// The database.
+        store: Arc<str>,
+        /// Their processes, and where they run if this user may know it.
+        holders: String,
+        /// The statements that end their connections.
+        end: String,
+    },
     /// The server refused something else.
     #[error("cannot {what} in `{store}`")]
     Refused {
@@ -152,6 +162,10 @@ impl PostgresError {
             }
             Self::MissingRight { grant, .. } => format!("let an owner grant it: {grant}"),
             Self::NewerFormat { .. } => "use the newer kernel, or name another schema".to_owned(),
+            Self::InUse { end, .. } if end.is_empty() => "try again".to_owned(),
+            Self::InUse { end, .. } => format!(
+                "stop what runs there, or wait until it is done; to end the connection of one that is gone: {end}"
+            ),
             _ => return None,
         })
     }

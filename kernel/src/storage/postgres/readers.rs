@@ -1,10 +1,13 @@
 //! Pooled connections that read.
 
 use std::fmt;
+use std::time::Duration;
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
 };
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -50,54 +53,67 @@ impl Readers {
         }
     }
 
-    /// Reads rows; tries again on another connection for as long as callers wait, if one is lost.
+    /// Reads rows; tries again on another connection for as long as callers wait, if one is lost or silent.
     pub(super) async fn read(
         &self,
         statement: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, StorageError> {
+        let end = Instant::now() + self.server.patience;
         let mut lost = None;
-        let reading = async {
-            for attempt in 1.. {
-                match self.attempt(statement, parameters).await {
-                    Err(PoolError::Backend(error)) if is_lost(&error) => lost = Some(error),
-                    Err(PoolError::Backend(error)) => {
-                        return Err(unavailable(&self.server.store, error));
-                    }
-                    Err(PoolError::Closed) => return Err(StorageError::Closed),
-                    Err(_) => return Err(self.server.silent()),
-                    Ok(rows) => return Ok(rows),
+        for attempt in 1.. {
+            match self.attempt(statement, parameters, end).await {
+                Ok(rows) => return Ok(rows),
+                Err(PoolError::Closed) => return Err(StorageError::Closed),
+                Err(PoolError::Backend(error)) if is_lost(&error) => lost = Some(error),
+                Err(PoolError::Backend(error)) => {
+                    return Err(unavailable(&self.server.store, error));
                 }
-                let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, attempt, 0);
-                tokio::time::sleep(pause).await;
+                Err(_) => {}
             }
-            Err(self.server.silent())
-        };
-        match tokio::time::timeout(self.server.patience, reading).await {
-            Ok(read) => read,
-            Err(_) => Err(match lost {
-                Some(error) => unavailable(&self.server.store, error),
-                None => self.server.silent(),
-            }),
+            let pause = Instant::now() + backoff(FIRST_PAUSE, LONGEST_PAUSE, attempt, 0);
+            if pause >= end {
+                break;
+            }
+            tokio::time::sleep_until(pause).await;
         }
+        Err(match lost {
+            Some(error) => unavailable(&self.server.store, error),
+            None => self.server.silent(),
+        })
     }
 
     async fn attempt(
         &self,
         statement: &str,
         parameters: Parameters<'_>,
+        end: Instant,
     ) -> Result<Vec<Row>, PoolError> {
-        let client = self.pool.get().await?;
-        let statement = client.prepare_cached(statement).await?;
-        let reading = client.query(&statement, parameters);
-        match tokio::time::timeout(self.server.silence, reading).await {
+        let silent = PoolError::Timeout(TimeoutType::Wait);
+        let Ok(client) = tokio::time::timeout_at(end, self.pool.get()).await else {
+            return Err(silent);
+        };
+        let client = client?;
+        let begun = Instant::now();
+        let reading = async {
+            let statement = client.prepare_cached(statement).await?;
+            client.query(&statement, parameters).await
+        };
+        let enough = end.min(begun + self.server.silence);
+        match tokio::time::timeout_at(enough, reading).await {
             Ok(rows) => Ok(rows?),
             Err(_) => {
-                // It would keep the next reader waiting.
-                drop(deadpool_postgres::Object::take(client));
-                Err(PoolError::Timeout(deadpool_postgres::TimeoutType::Wait))
+                self.give_up(client, begun.elapsed());
+                Err(silent)
             }
         }
+    }
+
+    /// Ends a connection that would keep the next reader waiting, and those that may be cut off like it: which
+    /// lay there unused since.
+    fn give_up(&self, client: Object, waited: Duration) {
+        drop(Object::take(client));
+        self.pool.retain(|_, metrics| metrics.last_used() < waited);
     }
 
     pub(super) fn is_closed(&self) -> bool {

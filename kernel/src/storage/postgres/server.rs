@@ -9,6 +9,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{StorageError, Trouble};
+use super::claim::Unopened;
 use super::config::{Meant, PostgresConfig};
 use super::error::{self, GivenUp, PostgresError, Silent, quoted};
 use super::tls;
@@ -20,6 +21,8 @@ pub(super) struct Server {
     pub(super) tls: MakeRustlsConnect,
     pub(super) schema: String,
     pub(super) store: Arc<str>,
+    /// Whether nobody else may have the schema.
+    pub(super) is_exclusive: bool,
     /// Longer than the server works on anything that is sent at once.
     pub(super) silence: Duration,
     pub(super) patience: Duration,
@@ -48,6 +51,7 @@ impl Server {
             config: client,
             schema,
             store,
+            is_exclusive: config.exclusive,
             silence: config.statement_timeout + config.connect_timeout,
             patience: config.patience,
         })
@@ -144,6 +148,18 @@ impl Server {
                 store,
                 what,
                 source,
+            },
+        }
+    }
+
+    /// Why there is no connection for the first writer.
+    pub(super) fn beginning(&self, error: Unopened) -> PostgresError {
+        match error {
+            Unopened::Failed(error) => self.opening("begin to write", error),
+            Unopened::InUse(holders) => PostgresError::InUse {
+                store: self.store.clone(),
+                holders: holders.words(),
+                end: holders.ending(),
             },
         }
     }

@@ -10,12 +10,18 @@ use super::super::change::{Change, Changes};
 use super::super::check::MAX_PAGE_ENTRIES;
 use super::super::record::PAGE_BYTES;
 use super::super::tail::{KEPT_BYTES, KEPT_CHANGES};
+use super::claim::{Unopened, claim};
 use super::error::{is_lost, quoted};
 use super::known::{Asked, Known, signed, unsigned};
 use super::server::Server;
 use super::written::Written;
 
 type PgError = tokio_postgres::Error;
+
+/// A machine that is gone must not seem to use the database for hours: half a minute, whether it was last asked or
+/// told something.
+const ALIVE: &str = "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
+     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 30000";
 
 /// How an attempt to write ended that did not succeed.
 #[derive(Debug)]
@@ -26,6 +32,16 @@ pub(super) enum Failure {
     Unknown(Option<PgError>),
     /// The server refused, and nothing was written.
     Refused(PgError),
+}
+
+impl Failure {
+    /// What an error means where nothing is written; none is silence.
+    fn of(error: Option<PgError>) -> Self {
+        match error {
+            Some(error) if !is_lost(&error) => Self::Refused(error),
+            error => Self::Lost(error),
+        }
+    }
 }
 
 /// A connection that writes and hears of what others wrote.
@@ -47,13 +63,13 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a connection for a writer, and ends the one that it had before.
-    pub(super) async fn open(server: &Server, writer: &str) -> Result<Self, PgError> {
+    pub(super) async fn open(server: &Server, writer: &str) -> Result<Self, Unopened> {
         let (client, told) = server.connect(writer).await?;
         let listen = format!("LISTEN {}", quoted(&server.schema));
         client.batch_execute(&listen).await?;
         let timeout = server.silence.as_millis();
         // A kernel that stands still must not keep others from writing.
-        let idle = format!("SET idle_in_transaction_session_timeout = {timeout}");
+        let idle = format!("SET idle_in_transaction_session_timeout = {timeout}; {ALIVE}");
         client.batch_execute(&idle).await?;
         // Whatever the database says otherwise: acknowledged is durable.
         let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
@@ -61,6 +77,7 @@ impl Session {
         client
             .execute(include_str!("sql/predecessor.sql"), &[&writer])
             .await?;
+        claim(server, &client).await?;
         let prepare = async |text| client.prepare(&server.sql(text)).await;
         Ok(Self {
             lock: prepare(include_str!("sql/lock.sql")).await?,
@@ -103,10 +120,12 @@ impl Session {
         };
         match known() {
             Ok(known) => Ok(known),
-            Err(error) if is_lost(&error) => Err(Failure::Lost(Some(error))),
             Err(error) => {
-                self.roll_back().await;
-                Err(Failure::Refused(error))
+                let failure = Failure::of(Some(error));
+                if let Failure::Refused(_) = failure {
+                    self.roll_back().await;
+                }
+                Err(failure)
             }
         }
     }
@@ -174,8 +193,7 @@ impl Session {
         self.roll_back().await;
         match row {
             Some(Ok(row)) => Ok(row.map(|row| row.get(0))),
-            Some(Err(error)) => Err(Failure::Lost(Some(error))),
-            None => Err(Failure::Lost(None)),
+            failed => Err(Failure::of(failed.and_then(Result::err))),
         }
     }
 
@@ -188,8 +206,7 @@ impl Session {
             .await
         {
             Some(Ok(rows)) => Ok(linked(after, rows)),
-            Some(Err(error)) => Err(Failure::Lost(Some(error))),
-            None => Err(Failure::Lost(None)),
+            failed => Err(Failure::of(failed.and_then(Result::err))),
         }
     }
 

@@ -1,20 +1,23 @@
 //! The adapter on a real server, which all tests share that do not kill it.
 
+mod claiming;
 mod encryption;
 mod loss;
 mod opening;
-mod proxy;
+mod reading;
+mod settling;
 mod sharing;
 mod waiting;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use octa_plugin_api::Payload;
 use octa_test_servers::{Database, postgres};
 use tokio::runtime::{Builder, Runtime};
 
-use super::super::{Storage, conformance};
+use super::super::{Storage, StorageError, Trouble, conformance};
 use super::{Postgres, PostgresConfig};
 
 /// What adapters live in that are made outside of a runtime.
@@ -49,6 +52,48 @@ async fn set(storage: &Storage, key: &str, value: &str) -> u64 {
 async fn value(storage: &Storage, key: &str) -> Option<String> {
     let found = storage.get("a", key).await.expect("a read answers");
     found.map(|record| String::from_utf8_lossy(&record.value).into_owned())
+}
+
+/// An adapter that waits for nothing long.
+async fn impatient(url: String) -> Storage {
+    let mut config = PostgresConfig::new(url);
+    config.statement_timeout = Duration::from_millis(200);
+    config.connect_timeout = Duration::from_millis(300);
+    config.patience = Duration::from_millis(1_500);
+    storage(config).await
+}
+
+async fn storage(config: PostgresConfig) -> Storage {
+    let opened = Postgres::open(config).await;
+    Storage::new(opened.expect("the database is opened"))
+}
+
+#[track_caller]
+fn assert_trouble<T: std::fmt::Debug>(answer: Result<T, StorageError>, expect: Trouble) {
+    match answer {
+        Err(StorageError::Unavailable { trouble, .. }) if trouble == expect => {}
+        other => panic!("expected {expect:?}, found {other:?}"),
+    }
+}
+
+/// Without a restart of ours; what was refused meanwhile may have been refused a little longer.
+async fn goes_on(storage: &Storage) {
+    while storage.set("a", "after", json("1")).await.is_err() {}
+    assert_eq!(value(storage, "after").await.as_deref(), Some("1"));
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A connection of somebody else.
+async fn connect(database: &Database<'_>) -> tokio_postgres::Client {
+    let connected = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await;
+    let (client, connection) = connected.expect("connects");
+    tokio::spawn(connection);
+    client
 }
 
 #[test]

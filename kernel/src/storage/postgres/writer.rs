@@ -4,14 +4,16 @@
 //! was under way is then either known to be committed, or done once more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::super::StorageError;
 use super::super::batch::{Batch, Outcome};
 use super::super::change::Change;
 use super::super::plan::{Plan, Refusal};
+use super::super::{StorageError, Trouble};
+use super::claim::Unopened;
 use super::error::{self, unavailable};
 use super::known::{Asked, Known};
 use super::queue::{Job, Reply, Ticket};
@@ -38,6 +40,15 @@ pub(super) struct Shared {
     pub(super) lost: Mutex<Option<StorageError>>,
 }
 
+impl Shared {
+    pub(super) fn new(last_version: u64) -> Self {
+        Self {
+            watches: Watches::new(last_version),
+            lost: Mutex::new(None),
+        }
+    }
+}
+
 type Waiting = (Batch, Ticket<Vec<Outcome>>);
 type Answer = Result<Vec<Outcome>, Refusal>;
 
@@ -53,8 +64,10 @@ pub(super) struct Writer {
     groups: i64,
     /// To connect, since something was done on a connection.
     attempts: u32,
-    /// It has connected, and not looked yet at what others wrote before.
+    /// It has connected, or was refused, and has not seen yet what was written before.
     is_behind: bool,
+    /// How often it was refused to see it since.
+    refusals: u32,
     untrimmed: (usize, usize),
     /// Came while a group was gathered, and is none of it.
     next: Option<Job>,
@@ -86,6 +99,7 @@ impl Writer {
             groups: 0,
             attempts: 0,
             is_behind: false,
+            refusals: 0,
             untrimmed: (UNTRIMMED, 0),
             next: None,
         }
@@ -102,8 +116,7 @@ impl Writer {
                     self.replicate(changes, last_version, ticket).await;
                 }
                 Turn::Job(Job::CatchUp(reply)) => self.answer_catch_up(reply).await,
-                Turn::Told if self.shared.watches.is_watched() => drop(self.catch_up().await),
-                Turn::Told => {}
+                Turn::Told => drop(self.catch_up().await),
             }
         }
         self.shared.watches.close();
@@ -115,20 +128,21 @@ impl Writer {
             return Some(Turn::Job(job));
         }
         loop {
-            if self.is_behind && self.session.is_some() && jobs.is_empty() {
-                self.is_behind = false;
-                return Some(Turn::Told);
-            }
             let Some(session) = &mut self.session else {
                 tokio::select! {
                     biased;
                     job = jobs.recv() => return job.map(Turn::Job),
-                    () = self.connect() => return Some(Turn::Told),
+                    () = self.connect() => continue,
                 }
+            };
+            let pause = match self.refusals {
+                0 => Duration::ZERO,
+                refusals => backoff(FIRST_PAUSE, LONGEST_PAUSE, refusals, &self.name),
             };
             tokio::select! {
                 biased;
                 job = jobs.recv() => return job.map(Turn::Job),
+                () = tokio::time::sleep(pause), if self.is_behind => return Some(Turn::Told),
                 told = session.told.changed() => match told {
                     Ok(()) if *session.told.borrow_and_update() > self.shared.watches.seen() => {
                         return Some(Turn::Told);
@@ -226,8 +240,11 @@ impl Writer {
         // What others wrote is told before what is written behind it.
         let watches = &self.shared.watches;
         let is_behind = watches.is_watched() && watches.seen() < known.last_version;
-        if is_behind && !self.catch_up().await {
-            return Err(Undone::Again);
+        if is_behind && let Err(undone) = self.catch_up().await {
+            if let Some(session) = &self.session {
+                session.roll_back().await;
+            }
+            return Err(undone);
         }
         let (written, answer) = plan(&mut known);
         let session = self.session.as_ref().ok_or(Undone::Again)?;
@@ -265,73 +282,90 @@ impl Writer {
     }
 
     /// Finds out whether the last group was committed; gives up when nobody waits for it any more.
+    ///
+    /// Watches hear of it also then: what was committed before this connected is what it is behind by, and what
+    /// is committed later is told to it, as what others write is.
     async fn settle(&mut self, is_awaited: impl Fn() -> bool) -> Result<(), Undone> {
-        let mut refusals = 0;
+        let mut attempts = 0;
         while is_awaited() && self.connected(&is_awaited).await {
             let Some(session) = &self.session else {
                 continue;
             };
             match session.settled(&self.name).await {
                 Ok(number) if number == Some(self.groups) => {
-                    self.catch_up().await;
+                    // If that fails, it is tried again behind this.
+                    drop(self.catch_up().await);
                     return Ok(());
                 }
                 Ok(_) => return Err(Undone::Again),
                 Err(failure) => drop(self.failed(failure)),
             }
-            refusals += 1;
-            let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, refusals, &self.name);
+            attempts += 1;
+            let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, attempts, &self.name);
             tokio::time::sleep(pause).await;
         }
         Err(Undone::Unknown)
     }
 
-    /// Brings the watches to where the database is; tells whether that was possible.
-    async fn catch_up(&mut self) -> bool {
-        while let Some(session) = &self.session {
+    /// Brings the watches to where the database is, if there are any.
+    async fn catch_up(&mut self) -> Result<(), Undone> {
+        while self.shared.watches.is_watched() {
             let watches = &self.shared.watches;
             let seen = watches.seen();
+            let session = self.session.as_ref().ok_or(Undone::Again)?;
             match session.news(seen).await {
                 Ok(news) if news.missed => watches.skip(news.next),
                 Ok(news) if news.next == seen => {
-                    self.is_behind = false;
                     self.attempts = 0;
-                    return true;
+                    break;
                 }
                 Ok(news) => watches.push(news.next, || news.changes),
-                Err(failure) => drop(self.failed(failure)),
+                Err(failure) => return Err(self.kept_behind(failure)),
             }
         }
-        false
+        (self.is_behind, self.refusals) = (false, 0);
+        Ok(())
+    }
+
+    /// Who watches hears nothing meanwhile: that is said once.
+    fn kept_behind(&mut self, failure: Failure) -> Undone {
+        self.is_behind = true;
+        let undone = self.failed(failure);
+        if let Undone::Refused(error) = &undone {
+            self.refusals = self.refusals.saturating_add(1);
+            if self.refusals == 1 {
+                log::warn!("changes are not told: {error}");
+            }
+        }
+        undone
     }
 
     async fn answer_catch_up(&mut self, reply: Reply<()>) {
         while self.connected(|| !reply.is_closed()).await {
-            if !self.shared.watches.is_watched() && !self.begin_watching().await {
-                continue;
-            }
-            if self.catch_up().await {
-                return drop(reply.send(Ok(())));
-            }
+            let answer = match self.watch_and_catch_up().await {
+                Err(Undone::Again) => continue,
+                Err(Undone::Refused(error)) => Err(error),
+                Ok(()) | Err(Undone::Unknown) => Ok(()),
+            };
+            return drop(reply.send(answer));
         }
     }
 
-    /// What was written while nobody watched is not read.
-    async fn begin_watching(&mut self) -> bool {
-        let Some(session) = &self.session else {
-            return false;
-        };
-        match session.news(u64::MAX).await {
-            Ok(now) => {
-                self.shared.watches.skip(now.next);
-                self.shared.watches.watch();
-                true
-            }
-            Err(failure) => {
-                drop(self.failed(failure));
-                false
-            }
+    async fn watch_and_catch_up(&mut self) -> Result<(), Undone> {
+        if !self.shared.watches.is_watched() {
+            self.begin_watching().await?;
         }
+        self.catch_up().await
+    }
+
+    /// What was written while nobody watched is not read.
+    async fn begin_watching(&mut self) -> Result<(), Undone> {
+        let session = self.session.as_ref().ok_or(Undone::Again)?;
+        let now = session.news(u64::MAX).await;
+        let now = now.map_err(|failure| self.failed(failure))?;
+        self.shared.watches.skip(now.next);
+        self.shared.watches.watch();
+        Ok(())
     }
 
     /// Connects, for as long as somebody waits for it.
@@ -359,7 +393,7 @@ impl Writer {
                 self.is_behind = true;
                 *self.shared.lost.lock() = None;
             }
-            Ok(Err(error)) => *self.shared.lost.lock() = Some(self.unavailable(error)),
+            Ok(Err(error)) => *self.shared.lost.lock() = Some(self.unopened(error)),
             Err(_) => {}
         }
     }
@@ -384,6 +418,17 @@ impl Writer {
         );
     }
 
+    fn unopened(&self, error: Unopened) -> StorageError {
+        match error {
+            Unopened::Failed(error) => self.unavailable(error),
+            Unopened::InUse(holders) => StorageError::Unavailable {
+                store: self.server.store.clone(),
+                trouble: Trouble::Busy,
+                source: Arc::new(holders),
+            },
+        }
+    }
+
     fn unavailable(&self, error: tokio_postgres::Error) -> StorageError {
         unavailable(&self.server.store, error)
     }
@@ -399,3 +444,6 @@ fn plan(group: &[Waiting], known: &mut Known) -> (Written, Vec<Answer>) {
     let answers = answers.collect();
     (Written::planned(plan, before), answers)
 }
+
+#[cfg(test)]
+mod tests;

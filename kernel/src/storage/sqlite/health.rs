@@ -1,5 +1,6 @@
 //! What went wrong for good with an open database, known to who reads and who writes.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::super::{StorageError, Trouble};
@@ -32,7 +33,7 @@ impl Health {
         let ends = fault.ends_writes();
         let error = self.error(fault);
         if ends {
-            // Another write may not come between: there is one thread that writes.
+            // The first reason stays.
             drop(self.failed.set(error.clone()));
         }
         error
@@ -54,4 +55,30 @@ impl Health {
             _ => Ok(()),
         }
     }
+}
+
+/// Ends the writes of an open database where it is found out that they would be lost; it can still be read.
+#[derive(Clone, Debug)]
+pub(in crate::storage) struct Brake(pub(super) Arc<Health>);
+
+impl Brake {
+    /// Another file is the primary, in the first of the epochs; this one is so in the second.
+    pub(in crate::storage) fn taken_over(&self, by: &Path, epochs: [u64; 2]) {
+        let by = by.to_owned();
+        let error = StorageError::Unavailable {
+            store: self.0.name.clone(),
+            trouble: Trouble::TakenOver,
+            source: Arc::new(TakenOver { by, epochs }),
+        };
+        // The first reason stays.
+        drop(self.0.failed.set(error));
+    }
+}
+
+/// A standby has become the primary in the place of the database that is open.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` is the primary in epoch {}, this one was in epoch {}", by.display(), epochs[0], epochs[1])]
+struct TakenOver {
+    by: PathBuf,
+    epochs: [u64; 2],
 }

@@ -1,11 +1,12 @@
 //! The lock that keeps a database file to one kernel: on a file beside it, which says who holds it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use super::open::{OpenError, io, locate, private};
+use super::files;
+use super::open::{OpenError, io, locate};
 
 /// Keeps kernels from opening a database file, until it is dropped.
 #[derive(Debug)]
@@ -37,25 +38,27 @@ impl Lock {
     /// The lock is on a file of its own, and SQLite alone opens the database where there is one:
     /// closing any handle to a file ends the locks that this process has on it, SQLite's too.
     pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
-        let lock = lock_path(path);
-        let mut file = private()
+        let lock = files::lock(path);
+        let mut file = files::private()
             .create(true)
             .open(&lock)
             .map_err(io("open", &lock))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let (_, id) = said(&mut file);
-                let mut lock = Self { file, id: None };
-                lock.say(id);
-                Ok(lock)
-            }
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-                path: path.to_owned(),
-                process: said(&mut file).0,
-                lock,
-            }),
-            Err(TryLockError::Error(source)) => Err(io("lock", &lock)(source)),
-        }
+        lock_file(&mut file, lock, path)?;
+        let (_, id) = said(&mut file);
+        let mut lock = Self { file, id: None };
+        lock.say(id);
+        Ok(lock)
+    }
+
+    /// Takes the lock of a database file without writing anything; nothing if it never had one.
+    pub(in crate::storage) fn take_as_it_is(path: &Path) -> Result<Option<Self>, OpenError> {
+        let lock = files::lock(path);
+        let mut file = match File::open(&lock) {
+            Err(error) if files::is_absent(&error) => return Ok(None),
+            opened => opened.map_err(io("open", &lock))?,
+        };
+        lock_file(&mut file, lock, path)?;
+        Ok(Some(Self { file, id: None }))
     }
 
     /// The identity of the database that was last in the file, if it had one.
@@ -76,8 +79,8 @@ impl Lock {
 
 /// Tells who holds the lock of a database file, without taking it for longer than that.
 pub(super) fn holder(path: &Path) -> Result<Option<Holder>, OpenError> {
-    let lock = lock_path(&locate(path)?);
-    let mut file = match OpenOptions::new().read(true).open(&lock) {
+    let lock = files::lock(&locate(path)?);
+    let mut file = match File::open(&lock) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io("open", &lock)(e)),
@@ -92,10 +95,18 @@ pub(super) fn holder(path: &Path) -> Result<Option<Holder>, OpenError> {
     }
 }
 
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    name.into()
+/// Keeps others from the file `lock` for as long as it is open here, and so from the database at `path`.
+fn lock_file(file: &mut File, lock: PathBuf, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+            // It is a help where it can be read.
+            process: said(file).0,
+            lock,
+        }),
+        Err(TryLockError::Error(source)) => Err(io("lock", &lock)(source)),
+    }
 }
 
 /// The process that holds the lock, and the database. Some systems let nobody read a locked file; then

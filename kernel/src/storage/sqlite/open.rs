@@ -1,6 +1,6 @@
 //! Opens a database file: finds it, locks it, knows its format, looks for damage, creates it where there is none.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,11 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use super::super::Trouble;
 use super::audit;
 use super::damage::{self, Damage, Fault};
+use super::files;
 use super::format::{self, APPLICATION, Content, FORMAT};
 use super::header::Header;
 use super::lock::Lock;
-use super::place::{Place, log_path};
+use super::place::Place;
 
 /// What is kept of a log that a long snapshot let grow.
 const LOG_BYTES: i64 = 16 << 20;
@@ -122,8 +123,8 @@ impl OpenError {
                  `octa storage takeover`; to begin anew, delete it"
             }
             Self::Damaged { .. } => {
-                "restore it with `octa storage restore BACKUP`, \
-                 or go on with its standby, if it has one: `octa storage takeover`"
+                "restore it with `octa storage restore BACKUP`, or go on with its standby, if it has one: \
+                 `octa storage takeover`, or save what can be read: `octa storage salvage FILE --to NEW`"
             }
             Self::Io { .. } => "let this user read and write the file and its directory",
             Self::Sqlite { path, source } => {
@@ -184,7 +185,7 @@ pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
     refuse_log_alone(&path)?;
     let is_there = path.exists();
     // Declared before the connection, so that it is closed after it.
-    let file = private()
+    let file = files::private()
         .create(true)
         .open(&path)
         .map_err(io("open", &path))?;
@@ -223,6 +224,18 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
     header.map(Some).map_err(|e| OpenError::of(&path, e))
 }
 
+/// Opens a copy of a database for what can still be read of it.
+pub(in crate::storage) fn salvaged(path: &Path) -> Result<Connection, OpenError> {
+    refuse_log_alone(path)?;
+    let mut connection = connect(path).map_err(|e| OpenError::of(path, e.into()))?;
+    let fault = match recognise(path, &connection)? {
+        Content::Nothing => Some(Damage::structure("there is nothing in it").into()),
+        Content::Format(1) => format::migrate(&mut connection).err(),
+        _ => None,
+    };
+    fault.map_or(Ok(connection), |fault| Err(OpenError::of(path, fault)))
+}
+
 /// SQLite deletes a log that it finds beside an empty file, and all that was acknowledged and is only there.
 fn refuse_log_alone(path: &Path) -> Result<(), OpenError> {
     let length = |path: &Path| match fs::metadata(path) {
@@ -235,7 +248,7 @@ fn refuse_log_alone(path: &Path) -> Result<(), OpenError> {
         Some(0) => "empty",
         Some(_) => return Ok(()),
     };
-    let log = log_path(path);
+    let log = files::log(path);
     match length(&log)? {
         None | Some(0) => Ok(()),
         Some(_) => Err(OpenError::damaged(
@@ -263,35 +276,12 @@ pub(super) fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     let Some(name) = path.file_name() else {
         return not_a_file("not the name of a file");
     };
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = files::directory(path);
     if !directory.exists() {
-        create_directory(directory).map_err(io("create directory", directory))?;
+        files::create_directory(directory).map_err(io("create directory", directory))?;
     }
     let directory = directory.canonicalize().map_err(io("find", directory))?;
     Ok(directory.join(name))
-}
-
-/// A file is durable only if the directories that lead to it are.
-fn create_directory(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    #[cfg(unix)]
-    for above in directory.canonicalize()?.ancestors() {
-        // One that was there before may be closed to us.
-        File::open(above).and_then(|above| above.sync_all()).ok();
-    }
-    Ok(())
-}
-
-/// What is made this way is for its owner only; SQLite gives its files beside it the same mode.
-pub(super) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::damage::{Damage, Fault, Moved};
+use super::files;
 use super::open::is_full;
 use super::page::{Page, Written};
 
@@ -40,7 +41,7 @@ type Stamp = (u64, Option<SystemTime>);
 impl Place {
     /// Remembers the files of a database that is open, `file` being the one at `path`.
     pub(super) fn new(path: &Path, file: File, connection: &Connection) -> Result<Self, Fault> {
-        let log = log_path(path);
+        let log = files::log(path);
         let metadata = file.metadata().map_err(Moved::out_of_reach(path))?;
         let beside = fs::metadata(&log).map_err(Moved::out_of_reach(&log))?;
         let mut place = Self {
@@ -116,8 +117,7 @@ impl Place {
         let attempt = || {
             let log = fs::metadata(&self.log.path)?.len();
             let length = log.max(whole(connection).saturating_sub(4_096));
-            let directory = self.log.path.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::tempfile_in(directory)?;
+            let mut file = tempfile::tempfile_in(files::directory(&self.log.path))?;
             file.seek(SeekFrom::Start(length))?;
             file.write_all(&[0; 4_096])?;
             file.sync_all()
@@ -129,13 +129,6 @@ impl Place {
         let read = self.page.read(&self.file);
         read.map_err(Moved::out_of_reach(&self.database.path))
     }
-}
-
-/// Where SQLite has the log of a database.
-pub(super) fn log_path(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
 }
 
 /// How long the database file is to be with what is in the log; 0 if that cannot be told.

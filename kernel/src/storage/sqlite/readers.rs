@@ -97,13 +97,8 @@ impl Readers {
 
     fn connect(&self) -> Result<Connection, StorageError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connect = || {
-            let connection = Connection::open_with_flags(&self.path, flags)?;
-            // In KiB: small, for the operating system has the file in its own cache.
-            connection.pragma_update(None, "cache_size", -512)?;
-            Ok(connection)
-        };
-        connect().map_err(|e: rusqlite::Error| self.health.error(e.into()))
+        let connection = Connection::open_with_flags(&self.path, flags);
+        connection.map_err(|e| self.health.error(e.into()))
     }
 }
 

@@ -47,10 +47,9 @@ impl Rows<'_> {
     pub(super) fn page(self, query: Query<'_>) -> Result<Page, Fault> {
         let mut statement = self.0.prepare_cached(LIST)?;
         let entry = |row: &Row<'_>| {
-            let key = key(row)?;
-            let at = Address::checked(query.namespace(), &key);
-            let record = record(at, row)?;
-            Ok(Entry::new(key.clone(), record))
+            let key = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+            let record = record(Address::checked(query.namespace(), key), row)?;
+            Ok(Entry::new(key, record))
         };
         let rows = statement.query_map((query.namespace(), query.start()), |row| Ok(entry(row)))?;
         query.page(rows.map(|row| row.map_err(Fault::from).flatten()))

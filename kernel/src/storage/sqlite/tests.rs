@@ -6,6 +6,7 @@ mod disks;
 mod formats;
 mod killed;
 mod moved;
+mod salvage;
 mod snapshots;
 
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! What was read from the primary and is not in the standby yet, in order: some in memory, more in a file.
+//! What was read from the primary and is not in the standby yet, in order: some in memory, more in files.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,12 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::super::Change;
-use super::spill::Spill;
+use super::super::{Change, Usage};
+use super::spill::{Spill, size};
 use super::trouble::Broken;
 
-/// The bytes that are held in memory; what comes behind them goes into the file.
-pub(super) const HELD_BYTES: usize = 16 << 20;
+/// The bytes that are held in memory; what comes behind them goes into files.
+const HELD_BYTES: usize = 16 << 20;
+/// The bytes that may wait in files in any case.
+const WAITING_BYTES: u64 = 1 << 30;
+/// What a record takes beside its key and value, or a bit more.
+const RECORD_BYTES: u64 = 64;
+/// The most files at once: each is open.
+const FILES: u64 = 64;
 
 /// Changes that belong together: with them, the standby is as the primary was at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +47,34 @@ impl Unit {
     }
 }
 
+/// The most bytes that wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// In memory.
+    held: usize,
+    /// And in files behind those.
+    waiting: u64,
+}
+
+impl Most {
+    /// What may wait beside a primary that holds so much.
+    ///
+    /// A standby is copied and then read back, or both are read and compared. If its disk is faster than the writes,
+    /// less comes meanwhile than twice what there is; after that, it becomes less.
+    pub(super) fn beside<'a>(usages: impl IntoIterator<Item = &'a Usage>) -> Self {
+        let bytes = |usage: &Usage| usage.bytes + RECORD_BYTES * usage.records;
+        let bytes = usages.into_iter().map(bytes).sum::<u64>();
+        Self {
+            held: HELD_BYTES,
+            waiting: WAITING_BYTES.max(2 * bytes),
+        }
+    }
+
+    fn file_length(self) -> u64 {
+        (self.waiting / FILES).max(self.held as u64)
+    }
+}
+
 /// A queue of one task, which reads the primary and writes the standby by turns: it needs no lock.
 #[derive(Debug)]
 pub(super) struct Backlog {
@@ -53,7 +87,7 @@ pub(super) struct Backlog {
 struct Queue {
     held: VecDeque<Unit>,
     bytes: usize,
-    most: usize,
+    most: Most,
     /// Units behind the held ones.
     spill: Spill,
     /// Why no more units come behind those.
@@ -61,12 +95,12 @@ struct Queue {
 }
 
 impl Backlog {
-    pub(super) fn new(most: usize, file: PathBuf) -> Self {
+    pub(super) fn new(most: Most, directory: PathBuf) -> Self {
         let queue = Queue {
             held: VecDeque::new(),
             bytes: 0,
             most,
-            spill: Spill::new(file),
+            spill: Spill::new(directory, most.file_length()),
             broken: None,
         };
         Self {
@@ -77,11 +111,9 @@ impl Backlog {
 
     /// # Errors
     ///
-    /// If the file does not take it.
+    /// If too much waits, or the disk does not take it; nothing may follow then.
     pub(super) fn push(&self, unit: Unit) -> Result<(), Broken> {
-        let mut queue = self.queue.borrow_mut();
-        let pushed = queue.push(unit);
-        pushed.map_err(Broken::file("write", queue.spill.path()))?;
+        self.queue.borrow_mut().push(unit)?;
         self.filled.notify_one();
         Ok(())
     }
@@ -96,7 +128,7 @@ impl Backlog {
     ///
     /// # Errors
     ///
-    /// Why no more come, or if the file cannot be read.
+    /// Why no more come, or if a file cannot be read.
     pub(super) async fn pop(&self) -> Result<Unit, Broken> {
         loop {
             if let Some(unit) = self.take()? {
@@ -109,7 +141,8 @@ impl Backlog {
     fn take(&self) -> Result<Option<Unit>, Broken> {
         let mut queue = self.queue.borrow_mut();
         let unit = queue.pop();
-        let unit = unit.map_err(Broken::file("read", queue.spill.path()))?;
+        let directory = queue.spill.directory();
+        let unit = unit.map_err(Broken::file("read what waits in", directory))?;
         match (unit, queue.broken.take()) {
             (None, Some(broken)) => Err(broken),
             (unit, broken) => {
@@ -121,12 +154,18 @@ impl Backlog {
 }
 
 impl Queue {
-    fn push(&mut self, unit: Unit) -> io::Result<()> {
-        if self.bytes >= self.most || !self.spill.is_empty() {
-            return self.spill.push(&unit);
+    fn push(&mut self, unit: Unit) -> Result<(), Broken> {
+        let waiting = self.spill.waiting();
+        if self.bytes < self.most.held && waiting == 0 {
+            self.hold(unit);
+            return Ok(());
         }
-        self.hold(unit);
-        Ok(())
+        let most = self.most.waiting;
+        if waiting + size(&unit) > most {
+            return Err(Broken::Behind { waiting, most });
+        }
+        let pushed = self.spill.push(&unit);
+        pushed.map_err(Broken::file("write what waits to", self.spill.directory()))
     }
 
     fn hold(&mut self, unit: Unit) {
@@ -135,7 +174,7 @@ impl Queue {
     }
 
     fn pop(&mut self) -> io::Result<Option<Unit>> {
-        while self.held.is_empty() || self.bytes < self.most {
+        while self.held.is_empty() || self.bytes < self.most.held {
             match self.spill.pop()? {
                 Some(unit) => self.hold(unit),
                 None => break,
@@ -147,69 +186,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use octa_plugin_api::Payload;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn unit(version: u64, bytes: usize) -> Unit {
-        let value = (bytes > 0).then(|| Payload::from(vec![b'1'; bytes]));
-        Unit {
-            changes: vec![Change::new("a", format!("k{version}"), version, value)],
-            last_version: version,
-            at: Duration::from_nanos(version * 7),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn everything_comes_out_in_order_with_little_in_memory(
-            steps in prop::collection::vec((prop::bool::weighted(0.6), 0_usize..200), 0..200),
-            most in 0_usize..2_000,
-        ) {
-            let directory = tempfile::tempdir().expect("a directory");
-            let file = directory.path().join("spill");
-            let backlog = Backlog::new(most, file.clone());
-            let [mut pushed, mut popped] = [0, 0];
-            let mut waiting = VecDeque::new();
-            for (is_push, bytes) in steps {
-                if is_push {
-                    pushed += 1;
-                    waiting.push_back(unit(pushed, bytes));
-                    backlog.push(unit(pushed, bytes)).expect("there is room");
-                } else {
-                    let found = backlog.queue.borrow_mut().pop().expect("the file is good");
-                    prop_assert_eq!(found.is_some(), !waiting.is_empty());
-                    let Some(found) = found else { continue };
-                    let expect = waiting.drain(..found.changes.len()).reduce(Unit::and);
-                    popped = found.last_version;
-                    prop_assert_eq!(Some(found), expect);
-                }
-                let queue = backlog.queue.borrow();
-                let largest = unit(999_999, 200).bytes();
-                prop_assert!(queue.bytes <= most + largest, "{} bytes are held", queue.bytes);
-            }
-            prop_assert_eq!(popped + waiting.len() as u64, pushed);
-            drop(backlog);
-            prop_assert!(!file.exists(), "the file outlives its backlog");
-        }
-    }
-
-    #[test]
-    fn a_file_that_takes_no_more_is_told() {
-        let backlog = Backlog::new(0, PathBuf::from("/nowhere/spill"));
-        let error = backlog.push(unit(1, 1)).expect_err("no such directory");
-        let expect = "cannot write `/nowhere/spill` for the standby";
-        assert_eq!(error.to_string(), expect);
-    }
-
-    #[tokio::test]
-    async fn an_end_comes_behind_what_is_there() {
-        let backlog = Backlog::new(1_000, "nowhere".into());
-        backlog.push(unit(1, 1)).expect("it is held");
-        backlog.end(Broken::Missed);
-        assert_eq!(backlog.pop().await.expect("it is held"), unit(1, 1));
-        assert!(matches!(backlog.pop().await, Err(Broken::Missed)));
-    }
-}
+mod tests;

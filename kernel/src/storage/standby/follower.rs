@@ -17,10 +17,10 @@ use crate::bus::Publisher;
 use crate::pool::Keep;
 use crate::time::Clock;
 
+use super::super::sqlite::files;
 use super::super::{Change, Sqlite, StorageAdapter};
-use super::backlog::{Backlog, HELD_BYTES};
+use super::backlog::{Backlog, Most};
 use super::compare::{self, Compared, compare};
-use super::files;
 use super::gauge::{Gauge, StandbyStatus};
 use super::progress::Noted;
 use super::reader::{last_version, read};
@@ -145,6 +145,7 @@ impl Following {
                 Err(broken) if broken.is_end() => return,
                 Err(broken) => broken,
             };
+            self.site.yield_to_later(&broken);
             let after = self.gauge.status(None).version;
             failures = if before == after { failures + 1 } else { 1 };
             self.gauge.failed(broken.problem());
@@ -162,7 +163,10 @@ impl Following {
         let start = last_version(&*self.primary).await?;
         self.seen.set(Some(start));
         self.site.check_directory()?;
-        let backlog = Backlog::new(HELD_BYTES, files::spill(self.site.path()));
+        let usages = self.primary.usage().await.map_err(Broken::Read)?;
+        let most = Most::beside(usages.iter().map(|(_, usage)| usage));
+        let directory = files::directory(self.site.path());
+        let backlog = Backlog::new(most, directory.to_owned());
         let reading = async {
             let read = read(&*self.primary, &**self.gauge.clock(), start, &backlog);
             match read.await {
@@ -313,14 +317,14 @@ impl Following {
         let Some((version, primary)) = version.zip(self.seen.get()) else {
             return;
         };
-        let now = Some([version, primary.max(version)]);
-        if *noted == now {
+        let now = [version, primary.max(version)];
+        if *noted == Some(now) {
             return;
         }
-        let note = Noted::new(version, primary.max(version), self.gauge.clock().wall());
+        let note = Noted::new(now, self.site.epoch(), self.gauge.clock().wall());
         // It is only told where the primary is gone; a disk that does not take it is told of anyway.
         if note.write(self.gauge.path()).is_ok() {
-            *noted = now;
+            *noted = Some(now);
         }
     }
 }

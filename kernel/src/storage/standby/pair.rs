@@ -1,13 +1,12 @@
 //! Opens the primary of the two files that a configuration names, and knows where its standby belongs.
 
-use std::fmt::Debug;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::sqlite::{Lock, SqliteOptions};
+use super::super::sqlite::{Lock, SqliteOptions, files};
 use super::super::{OpenError, Sqlite, StorageError};
-use super::files;
+use super::names;
 use super::roles::{Decision, Doubt, Other, Seen, Slot, Unclear, decide};
 use super::site::Site;
 
@@ -160,7 +159,7 @@ fn open_alone(path: &Path, options: SqliteOptions) -> Result<Sqlite, PairError> 
     }
     let path = &files::resolve(path);
     if fs::symlink_metadata(path).is_err()
-        && let Some(trace) = files::trace(path)
+        && let Some(trace) = names::trace(path)
     {
         let path = path.clone();
         return Err(PairError::TakenOver { path, trace });
@@ -189,7 +188,7 @@ fn open_lead(
     if header.following || !is_expected {
         return Err(PairError::Changed { path: path() });
     }
-    let site = Site::new(follower.to_owned(), path(), &header);
+    let site = Site::new(follower.to_owned(), &primary, &header);
     Ok((primary, site))
 }
 
@@ -231,7 +230,7 @@ pub(super) fn see(path: &Path) -> Result<Sight, OpenError> {
     match Sqlite::header(path) {
         Ok(Some(header)) => Ok(of(Seen::There(header))),
         Ok(None) => Ok(of(Seen::Missing {
-            traces: files::trace(path).is_some(),
+            traces: names::trace(path).is_some(),
         })),
         Err(
             trouble @ (OpenError::NotAFile { .. }
@@ -257,18 +256,15 @@ pub(super) fn unclear(files: [PathBuf; 2], seen: [Sight; 2], doubt: Doubt) -> Un
     }
 }
 
-/// Keeps others from a file until it is dropped.
-pub(super) type Guard = Box<dyn Debug + Send>;
-
 /// The lock of a file; `None` where there is no directory, or none can be made: then nobody holds it.
 ///
 /// # Errors
 ///
 /// If somebody holds it, or this cannot be told.
-pub(super) fn lock(path: &Path) -> Result<Option<Guard>, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<Option<Lock>, OpenError> {
     let directory = files::directory(path);
     match fs::metadata(directory) {
-        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) if files::is_absent(&error) => return Ok(None),
         Err(source) => {
             let (action, path) = ("find", directory.to_owned());
             return Err(OpenError::Io {
@@ -281,50 +277,17 @@ pub(super) fn lock(path: &Path) -> Result<Option<Guard>, OpenError> {
         Ok(_) => {}
     }
     match Lock::take(path) {
-        Ok(lock) => Ok(Some(Box::new(lock))),
+        Ok(lock) => Ok(Some(lock)),
         Err(error @ OpenError::InUse { .. }) => Err(error),
         // A kernel may still live where nothing can be written any more.
-        Err(_) => lock_as_it_is(path),
+        Err(_) => Lock::take_as_it_is(path),
     }
-}
-
-/// Takes a lock without writing to it.
-fn lock_as_it_is(path: &Path) -> Result<Option<Guard>, OpenError> {
-    let lock = files::lock(path);
-    let failed = |action, source| OpenError::Io {
-        action,
-        path: lock.clone(),
-        source,
-    };
-    let mut file = match File::open(&lock) {
-        Err(error) if is_absent(&error) => return Ok(None),
-        opened => opened.map_err(|error| failed("open", error))?,
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Box::new(file))),
-        Err(TryLockError::WouldBlock) => {
-            let mut said = String::new();
-            // It is a help where it can be read.
-            drop(file.read_to_string(&mut said));
-            Err(OpenError::InUse {
-                path: path.to_owned(),
-                process: said.lines().next().and_then(|line| line.parse().ok()),
-                lock,
-            })
-        }
-        Err(TryLockError::Error(error)) => Err(failed("lock", error)),
-    }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Renames a former primary; its lock is held. What was in its log came into its file when it was looked at.
 fn set_aside(path: &Path) -> Result<PathBuf, PairError> {
     let epoch = Sqlite::header(path).ok().flatten();
-    let aside = files::set_aside(path, epoch.map(|header| header.epoch));
+    let aside = names::set_aside(path, epoch.map(|header| header.epoch));
     aside.map_err(|source| PairError::SetAside {
         path: path.to_owned(),
         source,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use super::names;
 
 /// How far a standby was when its primary was last seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,17 +16,21 @@ pub(super) struct Noted {
     pub(super) version: u64,
     /// The last version of the primary.
     pub(super) primary: u64,
+    /// The epoch of the primary; the standby may still be in an earlier one.
+    #[serde(default)]
+    pub(super) epoch: u64,
     /// When it was so, in nanoseconds since 1970.
     pub(super) at: u64,
 }
 
 impl Noted {
-    pub(super) fn new(version: u64, primary: u64, at: Duration) -> Self {
-        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    /// How far a standby is beside a primary, each with its last version.
+    pub(super) fn new([version, primary]: [u64; 2], epoch: u64, at: Duration) -> Self {
         Self {
             version,
             primary,
-            at,
+            epoch,
+            at: u64::try_from(at.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 
@@ -38,14 +42,14 @@ impl Noted {
 
     /// Not synced: what it says is about a moment ago in any case.
     pub(super) fn write(&self, standby: &Path) -> io::Result<()> {
-        let [path, fresh] = [files::progress(standby), files::fresh_progress(standby)];
+        let [path, fresh] = [names::progress(standby), names::fresh_progress(standby)];
         fs::write(&fresh, serde_json::to_vec(self)?)?;
         fs::rename(fresh, path)
     }
 
     /// The note, if there is one that can be read.
     pub(super) fn read(standby: &Path) -> Option<Self> {
-        let bytes = fs::read(files::progress(standby)).ok()?;
+        let bytes = fs::read(names::progress(standby)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 }

@@ -70,6 +70,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::super::{Batch, Expect, MAX_PAGE_ENTRIES, Memory};
+    use super::super::backlog::Most;
     use super::*;
     use crate::time::VirtualClock;
 
@@ -88,7 +89,7 @@ mod tests {
         let memory = Memory::new();
         let clock = VirtualClock::default();
         let home = tempfile::tempdir().expect("a directory");
-        let backlog = Backlog::new(1 << 20, home.path().join("backlog"));
+        let backlog = Backlog::new(Most::beside(&[]), home.path().into());
         let start = last_version(&memory).await.expect("it is open");
         // More than two answers, none of which ends where a batch does.
         let mut ends = VecDeque::new();
@@ -121,7 +122,7 @@ mod tests {
         let memory = Memory::new();
         batch(&memory, 1).await;
         let clock = VirtualClock::default();
-        let backlog = Backlog::new(1 << 20, "nowhere".into());
+        let backlog = Backlog::new(Most::beside(&[]), "nowhere".into());
         let ended = read(&memory, &clock, 0, &backlog).await;
         assert!(matches!(ended, Err(Broken::Missed)), "{ended:?}");
         memory.close().await.expect("it closes");

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::status::Problem;
 
 use super::super::Sqlite;
-use super::files;
+use super::super::sqlite::files;
 use super::gauge::{StandbyState, StandbyStatus};
 use super::progress::Noted;
 

@@ -1,14 +1,15 @@
 //! The place of a standby: what is there, and how a new one is put there.
 
+use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::super::sqlite::Header;
+use super::super::sqlite::{Brake, Header, files};
 use super::super::{OpenError, Sqlite, StorageAdapter};
-use super::files;
+use super::names;
 use super::trouble::Broken;
 
 /// Where the standby of a database is.
@@ -19,6 +20,7 @@ pub(crate) struct Site {
     /// Which database it is a standby of.
     id: Arc<str>,
     epoch: u64,
+    brake: Brake,
 }
 
 /// What is at the place of a standby.
@@ -45,7 +47,7 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         // If it stays, the next one that is made removes it.
-        drop(files::remove_database(&self.0));
+        drop(remove(&self.0));
     }
 }
 
@@ -56,13 +58,14 @@ impl Fresh {
 }
 
 impl Site {
-    /// The place of a standby of the database with this header.
-    pub(super) fn new(path: PathBuf, primary: PathBuf, header: &Header) -> Self {
+    /// The place of a standby of a database, which has this header.
+    pub(super) fn new(path: PathBuf, primary: &Sqlite, header: &Header) -> Self {
         Self {
             path,
-            primary,
+            primary: primary.path().to_owned(),
             id: header.id.clone(),
             epoch: header.epoch,
+            brake: primary.brake(),
         }
     }
 
@@ -72,6 +75,18 @@ impl Site {
 
     pub(super) fn primary(&self) -> &Path {
         &self.primary
+    }
+
+    /// The epoch of the primary.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Ends the writes of the primary if there is a later one: the next start sets aside what has them.
+    pub(super) fn yield_to_later(&self, broken: &Broken) {
+        if let Broken::TakenOver { path, epochs } = broken {
+            self.brake.taken_over(path, *epochs);
+        }
     }
 
     /// The directory is not made: where a disk is not attached, it would be made in its stead.
@@ -132,8 +147,8 @@ impl Site {
 impl Site {
     /// Begins a new standby beside the place.
     pub(super) async fn begin(&self) -> Result<Fresh, Broken> {
-        let path = files::copying(&self.path);
-        files::remove_database(&path).map_err(Broken::file("remove", &path))?;
+        let path = names::copying(&self.path);
+        remove(&path).map_err(Broken::file("remove", &path))?;
         let file = Temporary(path.clone());
         let database = open(&path, false).await?;
         Ok(Fresh { database, file })
@@ -168,6 +183,12 @@ impl Site {
     }
 }
 
+/// Removes a standby that was begun, and what is beside it.
+fn remove(path: &Path) -> io::Result<()> {
+    files::remove(&files::lock(path))?;
+    files::remove_database(path)
+}
+
 /// Opens a file on a thread of its own, since all of it may be read; changes are gathered meanwhile.
 async fn open(path: &Path, is_checked: bool) -> Result<Sqlite, Broken> {
     let path = path.to_owned();
@@ -187,11 +208,16 @@ mod tests {
     async fn only_a_standby_of_this_primary_is_written_to() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("b.db");
-        let site = |id: &str, epoch| Site {
-            path: path.clone(),
-            primary: home.path().join("a.db"),
-            id: id.into(),
-            epoch,
+        let primary = Sqlite::open(home.path().join("a.db")).expect("it opens");
+        let header = primary.own_header().expect("it is open");
+        let site = |id: &str, epoch| {
+            let (id, header) = (id.into(), header.clone());
+            let header = Header {
+                id,
+                epoch,
+                ..header
+            };
+            Site::new(path.clone(), &primary, &header)
         };
         let look = |site: Site, last_version| match site.look(last_version) {
             Ok(place) => format!("{place:?}"),
@@ -219,9 +245,9 @@ mod tests {
         let hint = taken_over.problem().hint;
         assert_eq!(
             hint.as_deref(),
-            Some("stop and start again: the later one leads")
+            Some("stop and start again: the later one leads, and this one is kept aside")
         );
-        let later = "`B` took over from this storage: it is the primary in epoch 2, this one was in epoch 1";
+        let later = "`B` took over from this storage: it is the primary in epoch 2, this one was in epoch 1; writes are refused";
         assert_eq!(look(site("home", 1), 9), later);
         database.close().await.expect("it closes");
 

@@ -1,7 +1,8 @@
-//! A file of units, written at its end and read from its start by the process that made it, and by no other.
+//! Units in files of their own, written at one end and read at the other; what is read takes no space any more.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,102 +10,139 @@ use octa_plugin_api::Payload;
 
 use super::super::Change;
 use super::backlog::Unit;
-use super::files;
 
-/// The most bytes of the file: beyond that, a copy of everything is cheaper.
-const MOST: u64 = 1 << 30;
 /// In the place of a length: there is no value.
 const DELETED: u32 = u32::MAX;
 
-/// The file is made for the first unit, begun anew when all have been read, and removed in the end.
+/// A queue of files, each of which is first written and then read. They have no names: whatever ends the process,
+/// nothing of them is left.
 #[derive(Debug)]
 pub(super) struct Spill {
-    path: PathBuf,
-    ends: Option<Ends>,
-    /// Units that are written and not read.
-    waiting: usize,
+    directory: PathBuf,
+    /// How long a file is before the next one begins.
+    length: u64,
+    reading: Option<Segment<BufReader<File>>>,
+    written: VecDeque<Segment<File>>,
+    writing: Option<Segment<BufWriter<File>>>,
+    /// The bytes of all units in them that are not read.
+    waiting: u64,
 }
 
+/// A file, and what is in it that is not read.
 #[derive(Debug)]
-struct Ends {
-    writer: BufWriter<File>,
-    reader: BufReader<File>,
-    written: u64,
+struct Segment<F> {
+    file: F,
+    units: usize,
+    bytes: u64,
+}
+
+impl Segment<BufWriter<File>> {
+    fn written(self) -> io::Result<Segment<File>> {
+        let mut file = self.file.into_inner().map_err(io::Error::from)?;
+        file.rewind()?;
+        let Self { units, bytes, .. } = self;
+        Ok(Segment { file, units, bytes })
+    }
+}
+
+impl Segment<BufReader<File>> {
+    fn of(Segment { file, units, bytes }: Segment<File>) -> Self {
+        let file = BufReader::new(file);
+        Self { file, units, bytes }
+    }
+
+    fn next(&mut self) -> io::Result<Unit> {
+        let unit = take(&mut self.file)?;
+        self.units -= 1;
+        self.bytes -= size(&unit);
+        Ok(unit)
+    }
 }
 
 impl Spill {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(directory: PathBuf, length: u64) -> Self {
         Self {
-            path,
-            ends: None,
+            directory,
+            length,
+            reading: None,
+            written: VecDeque::new(),
+            writing: None,
             waiting: 0,
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting == 0
+    /// The bytes of the units that were pushed and not popped.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting
     }
 
+    /// # Errors
+    ///
+    /// If the disk does not take it: then the units of the last file are lost with it, and none may follow.
     pub(super) fn push(&mut self, unit: &Unit) -> io::Result<()> {
-        let mut ends = match self.ends.take() {
-            Some(ends) => ends,
+        let mut segment = match self.writing.take() {
+            Some(segment) => segment,
             None => self.begin()?,
         };
-        if ends.written > MOST {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        self.waiting -= segment.bytes;
+        put(&mut segment.file, unit)?;
+        segment.units += 1;
+        segment.bytes += size(unit);
+        let bytes = segment.bytes;
+        match bytes < self.length {
+            true => self.writing = Some(segment),
+            false => self.written.push_back(segment.written()?),
         }
-        ends.written += put(&mut ends.writer, unit)?;
-        self.ends = Some(ends);
-        self.waiting += 1;
+        self.waiting += bytes;
         Ok(())
     }
 
     pub(super) fn pop(&mut self) -> io::Result<Option<Unit>> {
-        if self.waiting == 0 {
-            return Ok(None);
-        }
-        let Some(ends) = &mut self.ends else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let mut segment = match self.reading.take() {
+            Some(segment) => segment,
+            None => match self.next()? {
+                Some(segment) => segment,
+                None => return Ok(None),
+            },
         };
-        ends.writer.flush()?;
-        let unit = take(&mut ends.reader)?;
-        self.waiting -= 1;
-        if self.waiting == 0 {
-            self.ends = None;
+        self.waiting -= segment.bytes;
+        let unit = segment.next()?;
+        self.waiting += segment.bytes;
+        if segment.units > 0 {
+            self.reading = Some(segment);
         }
         Ok(Some(unit))
     }
 
-    fn begin(&self) -> io::Result<Ends> {
-        files::remove(&self.path)?;
-        let writer = files::private().create_new(true).open(&self.path)?;
-        let reader = File::open(&self.path)?;
-        Ok(Ends {
-            writer: BufWriter::new(writer),
-            reader: BufReader::new(reader),
-            written: 0,
+    /// The next file to be read, be it the one that is written.
+    fn next(&mut self) -> io::Result<Option<Segment<BufReader<File>>>> {
+        let next = match (self.written.pop_front(), &self.writing) {
+            (Some(segment), _) => Some(segment),
+            (None, Some(_)) => self.writing.take().map(Segment::written).transpose()?,
+            (None, None) => None,
+        };
+        Ok(next.map(Segment::of))
+    }
+
+    fn begin(&self) -> io::Result<Segment<BufWriter<File>>> {
+        let file = tempfile::tempfile_in(&self.directory)?;
+        Ok(Segment {
+            file: BufWriter::new(file),
+            units: 0,
+            bytes: 0,
         })
     }
 }
 
-impl Drop for Spill {
-    fn drop(&mut self) {
-        // If it stays, whoever makes the next one removes it.
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-/// Writes a unit; answers how many bytes it took.
-fn put(to: &mut impl Write, unit: &Unit) -> io::Result<u64> {
+fn put(to: &mut impl Write, unit: &Unit) -> io::Result<()> {
     let at = u64::try_from(unit.at.as_nanos()).unwrap_or(u64::MAX);
     for number in [unit.last_version, at, unit.changes.len() as u64] {
         to.write_all(&number.to_le_bytes())?;
     }
-    let mut bytes = 24;
     for change in &unit.changes {
         let value = change.value.as_deref();
         let lengths = [
@@ -119,9 +157,14 @@ fn put(to: &mut impl Write, unit: &Unit) -> io::Result<u64> {
         to.write_all(change.namespace.as_bytes())?;
         to.write_all(change.key.as_bytes())?;
         to.write_all(value.unwrap_or_default())?;
-        bytes += 20 + change.namespace.len() as u64 + change.bytes() as u64;
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// How many bytes a unit takes in a file.
+pub(super) fn size(unit: &Unit) -> u64 {
+    let size = |change: &Change| 20 + change.namespace.len() + change.bytes();
+    24 + unit.changes.iter().map(size).sum::<usize>() as u64
 }
 
 fn length(bytes: &[u8]) -> io::Result<u32> {
@@ -180,4 +223,51 @@ fn bytes(from: &mut impl Read, length: u32) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Spill {
+        fn on_disk(&self) -> u64 {
+            let reading = self.reading.iter().map(|it| it.file.get_ref());
+            let written = self.written.iter().map(|it| &it.file);
+            let writing = self.writing.iter().map(|it| it.file.get_ref());
+            let files = reading.chain(written).chain(writing);
+            let lengths = files.map(|file| file.metadata().expect("it is open").len());
+            lengths.sum()
+        }
+    }
+
+    #[test]
+    fn what_was_read_takes_no_space() {
+        let home = tempfile::tempdir().expect("a directory");
+        let unit = |n: u64| Unit {
+            changes: vec![Change::new("a", format!("k{n}"), n, None)],
+            last_version: n,
+            at: Duration::ZERO,
+        };
+        let length = 10 * size(&unit(1_000));
+        let mut spill = Spill::new(home.path().into(), length);
+        let (mut pushed, mut popped) = (0, 0);
+        // It is never empty in between.
+        for round in 0..1_000 {
+            for _ in 0..if round < 100 { 5 } else { 3 } {
+                pushed += 1;
+                spill.push(&unit(pushed)).expect("there is space");
+            }
+            for _ in 0..3 {
+                popped += 1;
+                let found = spill.pop().expect("it can be read");
+                assert_eq!(found, Some(unit(popped)));
+            }
+            let waiting: u64 = (popped + 1..=pushed).map(|n| size(&unit(n))).sum();
+            assert_eq!(spill.waiting(), waiting);
+            let most = waiting + 2 * length;
+            assert!(spill.on_disk() <= most, "{} of {most}", spill.on_disk());
+        }
+        let left = home.path().read_dir().expect("a directory").count();
+        assert_eq!(left, 0, "a file has a name");
+    }
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::sqlite::Header;
+use super::super::sqlite::{Header, Lock, files};
 use super::super::{OpenError, Sqlite, StorageAdapter as _, StorageError};
-use super::files;
-use super::pair::{Guard, PairError, Sight, lock, see, unclear};
+use super::names;
+use super::pair::{PairError, Sight, lock, see, unclear};
 use super::progress::Noted;
 use super::roles::{Decision, Doubt, Other, Seen, Slot, decide};
 
@@ -237,7 +237,7 @@ fn choose(scene: &Scene) -> Result<Choice, TakeoverError> {
     let epoch = |slot| scene.header(slot).map_or(0, |header| header.epoch);
     let missing = |slot: Slot| {
         let path = file(slot);
-        match files::copying(&path).exists() {
+        match names::copying(&path).exists() {
             true => TakeoverError::NotWhole { path },
             false => TakeoverError::NoStandby { path },
         }
@@ -262,7 +262,7 @@ fn choose(scene: &Scene) -> Result<Choice, TakeoverError> {
             Ok(Choice::Already(slot))
         }
         Ok(Decision::Lead(slot, Other::Absent))
-            if epoch(slot) > 0 && !files::copying(scene.file(slot.other())).exists() =>
+            if epoch(slot) > 0 && !names::copying(scene.file(slot.other())).exists() =>
         {
             Ok(Choice::Already(slot))
         }
@@ -302,7 +302,7 @@ fn best(scene: &Scene) -> Slot {
 async fn promote(
     scene: Scene,
     slot: Slot,
-    [of_path, of_standby]: [Option<Guard>; 2],
+    [of_path, of_standby]: [Option<Lock>; 2],
 ) -> Result<Takeover, TakeoverError> {
     // Its own lock is taken by opening it. A kernel that starts meanwhile meets the other one.
     let (own, other) = match slot {
@@ -311,17 +311,18 @@ async fn promote(
     };
     drop(own);
     let primary = scene.file(slot).to_owned();
-    let header = lead(&primary).await?;
+    let noted = Noted::read(&primary);
+    let header = lead(&primary, noted).await?;
     let lost = match scene.header(slot.other()) {
         Some(former) => Lost::Changes(former.last_version.saturating_sub(header.last_version)),
         None => Lost::Unknown {
-            seen: Noted::read(&primary).map(|noted| noted.missing(header.last_version)),
+            seen: noted.map(|noted| noted.missing(header.last_version)),
         },
     };
     let former = set_aside(&scene, slot.other());
     drop(other);
     // It says something of a standby, which this is no longer.
-    drop(files::remove(&files::progress(&primary)));
+    drop(files::remove(&names::progress(&primary)));
     Ok(Takeover {
         primary,
         version: header.last_version,
@@ -331,9 +332,15 @@ async fn promote(
     })
 }
 
-/// Makes a file the one that leads, if it is whole.
-async fn lead(path: &Path) -> Result<Header, TakeoverError> {
+/// Makes a file the one that leads, if it is whole: above itself, and above the primary that was noted beside it.
+async fn lead(path: &Path, noted: Option<Noted>) -> Result<Header, TakeoverError> {
     let standby = Sqlite::open(path).map_err(TakeoverError::lock)?;
+    let own = standby.own_header().map_err(TakeoverError::Write)?;
+    if let Some(noted) = noted.filter(|noted| noted.epoch > own.epoch) {
+        // It did not follow that one yet; if this ends here, it still does not lead.
+        let following = standby.follow(&own.id, noted.epoch).await;
+        following.map_err(TakeoverError::Write)?;
+    }
     let header = standby.raise_epoch().await.map_err(TakeoverError::Write)?;
     standby.close().await.map_err(TakeoverError::Write)?;
     Ok(header)
@@ -345,8 +352,9 @@ async fn alone(path: &Path) -> Result<Takeover, TakeoverError> {
     if !header.is_some_and(|header| header.following) {
         return Err(TakeoverError::NotConfigured { path });
     }
-    let header = lead(&path).await?;
-    let seen = Noted::read(&path).map(|noted| noted.missing(header.last_version));
+    let noted = Noted::read(&path);
+    let header = lead(&path, noted).await?;
+    let seen = noted.map(|noted| noted.missing(header.last_version));
     Ok(Takeover {
         primary: path,
         version: header.last_version,
@@ -363,7 +371,7 @@ fn set_aside(scene: &Scene, slot: Slot) -> Former {
     if header.is_some_and(|header| header.following) || !from.exists() {
         return Former::Absent;
     }
-    match files::set_aside(&from, header.map(|header| header.epoch)) {
+    match names::set_aside(&from, header.map(|header| header.epoch)) {
         Ok(to) => Former::SetAside { from, to },
         Err(error) => Former::Stays {
             path: from,

@@ -1,5 +1,7 @@
 //! A standby beside a primary that is written to, with real files.
 
+mod takeovers;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +12,11 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use super::super::sqlite::files;
 use super::super::{Batch, Contents, Expect, Sqlite, StorageAdapter, contents};
 use super::*;
 use crate::bus::{Bus, Subscription, SubscriptionOptions};
+use crate::status::Problem;
 use crate::time::SystemClock;
 
 /// A directory with a database and its standby.
@@ -269,171 +273,6 @@ async fn one_that_is_damaged_is_made_anew() {
     running.until(STANDBY_FOLLOWS_TOPIC).await;
     let expect = running.end().await;
     assert_eq!(all(&home.standby()).await, expect);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_takeover_goes_on_and_the_former_primary_is_kept() {
-    let home = Home::new();
-    let mut running = home.start();
-    put(&running.primary, "k", "1").await;
-    running.until(STANDBY_FOLLOWS_TOPIC).await;
-    let refused = take_over(&home.path(), Some(&home.standby())).await;
-    assert!(
-        matches!(refused, Err(TakeoverError::Lives { .. })),
-        "{refused:?}"
-    );
-    running.end().await;
-    // Two writes that the standby does not have.
-    let alone = Sqlite::open(home.path()).expect("it opens");
-    put(&alone, "k", "2").await;
-    put(&alone, "k", "3").await;
-    // Nobody has the standby open, and its primary lives.
-    let refused = take_over(&home.path(), Some(&home.standby())).await;
-    let lives = matches!(refused, Err(TakeoverError::Lives { .. }));
-    assert!(lives, "{refused:?}");
-    alone.close().await.expect("it closes");
-    let former = all(&home.path()).await;
-
-    let done = take_over(&home.path(), Some(&home.standby())).await;
-    let done = done.expect("it is whole");
-    assert_eq!((done.lost, done.version), (Lost::Changes(2), 1));
-    let Former::SetAside { to, .. } = done.former else {
-        panic!("{:?}", done.former);
-    };
-    assert_eq!(all(&to).await, former);
-    let again = take_over(&home.path(), Some(&home.standby())).await;
-    let again = again.expect("it is harmless");
-    assert!(
-        again.was_primary && again.former == Former::Absent,
-        "{again:?}"
-    );
-
-    // The one that came back is no primary.
-    fs::copy(&to, home.path()).expect("a copy");
-    let mut running = home.start();
-    assert_eq!(
-        running.primary.path(),
-        home.standby().canonicalize().expect("there")
-    );
-    put(&running.primary, "k", "4").await;
-    running.until(STANDBY_FOLLOWS_TOPIC).await;
-    let expect = running.end().await;
-    assert_eq!(all(&home.path()).await, expect);
-    let kept = fs::read_dir(home.0.path()).expect("a directory").flatten();
-    let names = kept.map(|it| it.file_name().to_string_lossy().into_owned());
-    let kept = names.filter(|name| name.contains(".former-0") && !name.ends_with(".lock"));
-    assert_eq!(kept.count(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_takeover_says_what_it_knows() {
-    let home = Home::new();
-    let (path, standby) = (home.path(), home.standby());
-    let refused = take_over(&path, Some(&standby)).await;
-    assert!(
-        matches!(refused, Err(TakeoverError::NoStandby { .. })),
-        "{refused:?}"
-    );
-    let mut running = home.start();
-    put(&running.primary, "k", "1").await;
-    running.until(STANDBY_FOLLOWS_TOPIC).await;
-    running.end().await;
-
-    // A standby is not opened for itself.
-    let refused = open(&standby, None, Sqlite::options());
-    assert!(
-        matches!(refused, Err(PairError::Standby { .. })),
-        "{refused:?}"
-    );
-    fs::remove_file(&path).expect("it is there");
-    let refused = open(&path, Some(&standby), Sqlite::options());
-    assert!(matches!(refused, Err(PairError::Unclear(_))), "{refused:?}");
-    assert!(!path.exists());
-    let done = take_over(&path, Some(&standby)).await.expect("it is whole");
-    let Lost::Unknown { seen: Some((0, _)) } = done.lost else {
-        panic!("{:?}", done.lost);
-    };
-    assert_eq!(done.former, Former::Absent);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_first_copy_that_was_not_finished_does_not_take_over() {
-    let home = Home::new();
-    let database = Sqlite::open(home.path()).expect("it opens");
-    put(&database, "k", "1").await;
-    database.close().await.expect("it closes");
-    fs::write(files::copying(&home.standby()), "a part").expect("a file");
-    let (path, standby) = (home.path(), home.standby());
-    for _ in 0..2 {
-        let refused = take_over(&path, Some(&standby)).await;
-        assert!(
-            matches!(refused, Err(TakeoverError::NotWhole { .. })),
-            "{refused:?}"
-        );
-        if path.exists() {
-            fs::remove_file(&path).expect("it is ours");
-        }
-    }
-    let refused = open(&path, Some(&standby), Sqlite::options());
-    assert!(matches!(refused, Err(PairError::Unclear(_))), "{refused:?}");
-    assert!(!path.exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_takeover_nothing_begins_empty_where_no_standby_is_named() {
-    let home = Home::new();
-    let (path, standby) = (home.path(), home.standby());
-    let mut running = home.start();
-    running.until(STANDBY_FOLLOWS_TOPIC).await;
-    running.end().await;
-    take_over(&path, Some(&standby)).await.expect("it is whole");
-    let refused = open(&path, None, Sqlite::options()).expect_err("it was taken over");
-    let PairError::TakenOver { trace, .. } = &refused else {
-        panic!("{refused:?}");
-    };
-    assert!(trace.ends_with("a.db.former-0"), "{refused}");
-    assert!(refused.hint().is_some_and(|it| it.contains("leads now")));
-    assert!(!path.exists());
-    // The one that leads, alone; and anew, without the trace.
-    let (lead, _) = open(&standby, None, Sqlite::options()).expect("it leads");
-    drop(lead);
-    fs::remove_file(trace).expect("it is ours");
-    open(&path, None, Sqlite::options()).expect("nothing was there");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_cannot_be_written_is_no_dead_kernel() {
-    let home = Home::new();
-    let (path, standby) = (home.path(), home.standby());
-    let mut running = home.start();
-    running.until(STANDBY_FOLLOWS_TOPIC).await;
-    running.end().await;
-    // A directory cannot be opened for writing, by no user; but for reading, and be locked.
-    let lock = files::lock(&path);
-    fs::remove_file(&lock).expect("it is there");
-    fs::create_dir(&lock).expect("a directory");
-    let living = fs::File::open(&lock).expect("it is there");
-    living.try_lock().expect("nobody has it");
-    let refused = take_over(&path, Some(&standby)).await;
-    let lives = matches!(refused, Err(TakeoverError::Lives { .. }));
-    assert!(lives, "{refused:?}");
-    drop(living);
-    // What can be opened in no way.
-    fs::remove_dir(&lock).expect("it is empty");
-    std::os::unix::fs::symlink(&lock, &lock).expect("a link");
-    let refused = take_over(&path, Some(&standby)).await;
-    let Err(TakeoverError::Unsure(error)) = refused else {
-        panic!("{refused:?}");
-    };
-    let named = error.to_string();
-    assert!(named.contains("a.db.lock"), "{named}");
-    let header = Sqlite::header(&standby).expect("readable").expect("there");
-    assert!(header.following);
-    fs::remove_file(&lock).expect("it is there");
-    fs::create_dir(&lock).expect("a directory");
-    take_over(&path, Some(&standby))
-        .await
-        .expect("nobody lives");
 }
 
 #[tokio::test(flavor = "multi_thread")]

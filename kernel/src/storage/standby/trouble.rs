@@ -20,7 +20,7 @@ pub(super) enum Broken {
     Stranger { path: PathBuf },
     #[error("the standby `{}` followed a later primary", path.display())]
     Later { path: PathBuf },
-    #[error("`{}` took over from this storage: it is the primary in epoch {}, this one was in epoch {}", path.display(), epochs[0], epochs[1])]
+    #[error("`{}` took over from this storage: it is the primary in epoch {}, this one was in epoch {}; writes are refused", path.display(), epochs[0], epochs[1])]
     TakenOver { path: PathBuf, epochs: [u64; 2] },
     #[error("the standby cannot be opened")]
     Open(#[source] OpenError),
@@ -34,6 +34,10 @@ pub(super) enum Broken {
         path: PathBuf,
         source: io::Error,
     },
+    #[error(
+        "the standby is too far behind: changes of {waiting} bytes wait to be written, expected at most {most}"
+    )]
+    Behind { waiting: u64, most: u64 },
     #[error("the standby is too far behind: it has to be copied again")]
     Missed,
     #[error("the kernel stops")]
@@ -67,15 +71,24 @@ impl Broken {
             Self::NoDirectory { .. } => {
                 "attach the disk, or make the directory; it is tried again by itself"
             }
-            Self::Unreadable { .. }
-            | Self::NoStandby { .. }
-            | Self::Stranger { .. }
-            | Self::Later { .. } => "if it is not needed, move it away: a new standby is made then",
-            Self::TakenOver { .. } => "stop and start again: the later one leads",
+            Self::Unreadable { .. } | Self::NoStandby { .. } | Self::Stranger { .. } => {
+                "if it is not needed, move it away: a new standby is made then"
+            }
+            Self::Later { .. } => {
+                "stop, and go on with the standby: `octa storage takeover`; \
+                 or, if that is the wrong one, move it away: a new standby is made then"
+            }
+            Self::TakenOver { .. } => {
+                "stop and start again: the later one leads, and this one is kept aside"
+            }
             Self::Open(error) => return error.hint(),
             Self::Write(error) | Self::Read(error) => return error.hint(),
             Self::File { .. } => {
                 "let this user write in its directory, and see that its disk is not full"
+            }
+            Self::Behind { .. } => {
+                "its disk is slower than what is written: give it a faster one, or write less; \
+                 it is copied again by itself"
             }
             Self::Missed | Self::Finished => return None,
         };

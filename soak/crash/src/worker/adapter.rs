@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use octa_kernel::storage::{
-    Address, Batch, BoxFuture, Change, Changes, Outcome, Page, Query, Record, Since, Snapshot,
-    StorageAdapter, StorageError, Usage,
-};
+use octa_kernel::storage::{Batch, BoxFuture, Outcome, StorageAdapter, StorageError};
 
 use super::witness::Hearing;
 use crate::layout;
 
-const OUTBOX: &str = "kernel.outbox";
+const OUTBOX: &str = "kernel.outbox.crash";
 
 /// The adapter, and what is done before it.
 #[derive(Debug)]
@@ -59,9 +56,7 @@ fn can_be_split(batch: &Batch) -> bool {
 }
 
 impl StorageAdapter for Between {
-    fn get<'a>(&'a self, at: Address<'a>) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-        self.adapter.get(at)
-    }
+    octa_kernel::delegate_storage!(adapter: get, list, changes, usage, snapshot, replicate, close);
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
         if self.splits && can_be_split(&batch) {
@@ -71,33 +66,5 @@ impl StorageAdapter for Between {
         } else {
             self.adapter.apply(batch)
         }
-    }
-
-    fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
-        self.adapter.list(query)
-    }
-
-    fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
-        self.adapter.changes(since)
-    }
-
-    fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-        self.adapter.usage()
-    }
-
-    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
-        self.adapter.snapshot()
-    }
-
-    fn replicate<'a>(
-        &'a self,
-        changes: &'a [Change],
-        last_version: u64,
-    ) -> BoxFuture<'a, Result<(), StorageError>> {
-        self.adapter.replicate(changes, last_version)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StorageError>> {
-        self.adapter.close()
     }
 }

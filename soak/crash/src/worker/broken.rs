@@ -36,11 +36,11 @@ impl Bug {
 /// Deletes the events that were left to be published.
 pub(super) async fn forget_outbox(adapter: &dyn StorageAdapter) -> Result<()> {
     let page = adapter
-        .list(Query::new("kernel.outbox", "")?.limit(1_000)?)
+        .list(Query::new("kernel.outbox.crash", "")?.limit(1_000)?)
         .await?;
     let mut batch = Batch::new();
     for entry in &page.entries {
-        batch.delete("kernel.outbox", &entry.key, Expect::Any)?;
+        batch.delete("kernel.outbox.crash", &entry.key, Expect::Any)?;
     }
     adapter.apply(batch).await?;
     adapter.close().await?;

@@ -73,6 +73,13 @@ impl Processes {
         signal(&all, Signal::STOP);
     }
 
+    /// Lets one that the first one started stand still; whether there is such a one.
+    pub(super) fn freeze_one(&self, id: i32) -> bool {
+        let found = self.others().into_iter().find(|it| it.as_raw_pid() == id);
+        signal(found.as_slice(), Signal::STOP);
+        found.is_some()
+    }
+
     /// Lets every process go on.
     pub(super) fn thaw(&self) {
         let mut all = self.others();

@@ -5,52 +5,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-use octa_test_servers::{own_postgres, postgres};
+use octa_test_servers::{Moment, Proxy, own_postgres, postgres};
 use tokio::task::JoinSet;
 
 use super::super::super::{Batch, Expect, Query, Since, Storage, StorageError, Trouble};
 use super::super::{Postgres, PostgresConfig};
-use super::proxy::{Cut, Proxy};
-use super::{RUNTIME, json, set};
+use super::{RUNTIME, json, set, storage, until};
 
 /// A commit whose answer is lost is found out about: it is answered, and was done once.
 #[test]
 fn a_commit_that_was_cut_off_is_done_once() {
     let Some(server) = postgres() else { return };
-    for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
         let database = server.database("cut");
         RUNTIME.block_on(async {
-            let proxy = Proxy::start(server.port(), cut).await;
-            let url = format!(
-                "postgres://postgres@127.0.0.1:{}/{}",
-                proxy.port,
-                database.name()
-            );
-            let opened = Postgres::open(PostgresConfig::new(url)).await;
-            let storage = Storage::new(opened.expect("the database is opened"));
+            let proxy = Proxy::start(server.port());
+            let storage = storage(PostgresConfig::new(database.url_through(&proxy))).await;
             let before = set(&storage, "k", "0").await;
             let now = storage
                 .changes(Since::all(None))
                 .await
                 .expect("a place")
                 .next;
-            proxy.arm();
+            proxy.arm(moment);
             let mut batch = Batch::new();
             batch.append("log", "log/", json("1")).expect("fits");
             let expect = Expect::Version(before);
             batch.put("a", "k", expect, json("1")).expect("fits");
-            let outcomes = storage.apply(batch).await.expect("the batch is written");
-            assert!(proxy.has_cut(), "{cut:?}");
-            assert_eq!(outcomes[0].version(), Some(before + 1), "{cut:?}");
+            let cutting = async {
+                until(|| proxy.has_caught()).await;
+                proxy.cut();
+            };
+            let (outcomes, ()) = tokio::join!(storage.apply(batch), cutting);
+            let outcomes = outcomes.expect("the batch is written");
+            assert_eq!(outcomes[0].version(), Some(before + 1), "{moment:?}");
             let log = Query::new("log", "").expect("a valid query");
             let log = storage.list(log).await.expect("a page");
-            assert_eq!(log.entries.len(), 1, "{cut:?}");
+            assert_eq!(log.entries.len(), 1, "{moment:?}");
             let told = storage
                 .changes(Since::all(Some(now)))
                 .await
                 .expect("changes");
             let told: Vec<_> = told.changes.iter().map(|change| change.version).collect();
-            assert_eq!(told, [before + 1, before + 2], "{cut:?}");
+            assert_eq!(told, [before + 1, before + 2], "{moment:?}");
         });
     }
 }

@@ -1,32 +1,9 @@
 //! Servers that do not answer, or too late: calls end within their time, with a reason.
 
-use std::time::Duration;
-
 use octa_test_servers::{Postgres as Server, own_postgres, postgres};
 
-use super::super::super::{Storage, StorageError, Trouble};
-use super::super::{Postgres, PostgresConfig};
-use super::{RUNTIME, json, set, value};
-
-#[track_caller]
-fn assert_trouble<T: std::fmt::Debug>(answer: Result<T, StorageError>, expect: Trouble) {
-    match answer {
-        Err(StorageError::Unavailable { trouble, .. }) if trouble == expect => {}
-        other => panic!("expected {expect:?}, found {other:?}"),
-    }
-}
-
-async fn impatient(url: String) -> Storage {
-    let mut config = PostgresConfig::new(url);
-    config.statement_timeout = Duration::from_millis(200);
-    config.connect_timeout = Duration::from_millis(300);
-    config.patience = Duration::from_millis(1_500);
-    Storage::new(
-        Postgres::open(config)
-            .await
-            .expect("the database is opened"),
-    )
-}
+use super::super::super::Trouble;
+use super::{RUNTIME, assert_trouble, connect, goes_on, impatient, json, set, value};
 
 /// Somebody else holds the lock that orders writers.
 #[test]
@@ -36,9 +13,7 @@ fn a_statement_that_takes_too_long_is_ended() {
     RUNTIME.block_on(async {
         let storage = impatient(database.url()).await;
         set(&storage, "k", "1").await;
-        let other = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await;
-        let (mut other, connection) = other.expect("connects");
-        tokio::spawn(connection);
+        let mut other = connect(&database).await;
         let held = other.transaction().await.expect("begins");
         let lock = "SELECT FROM octa.counter FOR UPDATE";
         held.query(lock, &[]).await.expect("the lock is taken");
@@ -89,12 +64,6 @@ fn gone_and_back(server: &Server) {
         goes_on(&storage).await;
         storage.close().await.expect("closes");
     });
-}
-
-/// Without a restart of ours; what was refused meanwhile may have been refused a little longer.
-async fn goes_on(storage: &Storage) {
-    while storage.set("a", "after", json("1")).await.is_err() {}
-    assert_eq!(value(storage, "after").await.as_deref(), Some("1"));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! Saves what can still be read of a damaged database file, and tells what cannot.
+
+use std::fmt::Write as _;
+
+use octa_kernel::storage::{self, OpenError, SalvageError};
+use serde::{Deserialize, Serialize};
+
+use super::copies::unless_interrupted;
+use super::progress::Bar;
+use super::{desk, local};
+use crate::answer::{Answer, raw};
+use crate::args;
+use crate::failure::{Explain, Failure};
+use crate::show;
+
+/// How much of what was lost is shown; with `--json` all of it.
+const SHOWN: usize = 20;
+
+/// What was saved, for an answer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    path: String,
+    records: u64,
+    bytes: u64,
+    last_version: u64,
+    digest: String,
+    lost: Vec<String>,
+    missing: Vec<Missing>,
+}
+
+/// A namespace that was not saved whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct Missing {
+    namespace: String,
+    saved: u64,
+    of: u64,
+}
+
+impl Explain for SalvageError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Same { .. } => "invalid-input",
+            Self::File(error) => error.kind(),
+            Self::Unreadable {
+                source: OpenError::InUse { .. },
+                ..
+            } => "already-running",
+            Self::Unreadable { .. } => "rejected",
+            _ => "unavailable",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+}
+
+pub(super) async fn salvage(typed: &args::Salvage) -> Result<Answer, Failure> {
+    let mut bar = Bar::new();
+    let saved = storage::salvage(&typed.file, &typed.to, typed.force, |at| {
+        bar.show(&at.into());
+    });
+    let saved = unless_interrupted(saved).await?;
+    drop(bar);
+    let told = saved.map_err(desk::told).and_then(|saved| {
+        raw(&Saved {
+            path: typed.to.display().to_string(),
+            records: saved.contents.records,
+            bytes: saved.contents.bytes,
+            last_version: saved.contents.last_version,
+            digest: saved.contents.digest,
+            lost: saved.lost.iter().map(ToString::to_string).collect(),
+            missing: saved.missing.iter().map(Missing::from).collect(),
+        })
+    });
+    Ok(local(told))
+}
+
+impl From<&storage::Missing> for Missing {
+    fn from(missing: &storage::Missing) -> Self {
+        Self {
+            namespace: missing.namespace.to_string(),
+            saved: missing.saved,
+            of: missing.of,
+        }
+    }
+}
+
+pub(super) fn text(data: &str) -> Result<String, serde_json::Error> {
+    let saved: Saved = serde_json::from_str(data)?;
+    let (path, records, size) = (
+        &saved.path,
+        show::records(saved.records),
+        show::size(saved.bytes),
+    );
+    let version = saved.last_version;
+    let mut text = format!("saved into `{path}`: {records}, {size}, up to version {version}");
+    for lost in saved.lost.iter().take(SHOWN) {
+        _ = write!(text, "\nlost: {lost}");
+    }
+    if saved.lost.len() > SHOWN {
+        let more = saved.lost.len() - SHOWN;
+        _ = write!(text, "\n... and {more} places more (`--json` shows all)");
+    }
+    for Missing {
+        namespace,
+        saved,
+        of,
+    } in &saved.missing
+    {
+        _ = write!(text, "\n`{namespace}`: {saved} of {of} records");
+    }
+    if saved.lost.is_empty() && saved.missing.is_empty() {
+        text.push_str("\nnothing is lost");
+    }
+    _ = write!(
+        text,
+        "\nto go on with it: `octa storage restore {path} --force`, which keeps the damaged file"
+    );
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_and_lost_is_told() {
+        let whole = r#"{"path": "/s.db", "records": 2, "bytes": 10, "last_version": 7,
+            "digest": "d", "lost": [], "missing": []}"#;
+        let expect = "saved into `/s.db`: 2 records, 10 bytes, up to version 7\nnothing is lost\n\
+            to go on with it: `octa storage restore /s.db --force`, which keeps the damaged file";
+        assert_eq!(text(whole).expect("an answer"), expect);
+        let lost = whole.replace(r#""lost": []"#, r#""lost": ["record `a/k`: no"]"#);
+        let missing = r#""missing": [{"namespace": "a", "saved": 2, "of": 3}]"#;
+        let lost = lost.replace(r#""missing": []"#, missing);
+        let found = text(&lost).expect("an answer");
+        assert!(
+            found.contains("\nlost: record `a/k`: no\n`a`: 2 of 3 records\n"),
+            "{found}"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Saves what can still be read of a damaged database into a new one. The damaged one is only copied.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::mpsc;
+
+use super::super::copy::{self, Contents, CopyError, Progress, Step};
+use super::super::sqlite::{self, Lock, Lost, files};
+use super::super::{OpenError, Sqlite, StorageAdapter, StorageError, Usages};
+use super::error::{BackupError, READ, about, io};
+use super::made::{Made, Target, copy_file};
+use super::{directory_of, put, refuse_taken};
+
+/// How many pages may have been read and not been written yet.
+const AHEAD: usize = 2;
+
+/// What was saved of a damaged database.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// What the new one holds.
+    pub contents: Contents,
+    /// What could not be read, in order.
+    pub lost: Vec<Lost>,
+    /// Namespaces of which fewer records were saved than they had.
+    pub missing: Vec<Missing>,
+}
+
+/// A namespace that was not saved whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// How many of its records were saved.
+    pub saved: u64,
+    /// How many it had.
+    pub of: u64,
+}
+
+/// Why nothing was saved of a damaged database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SalvageError {
+    /// The new file is to be where the damaged one is.
+    #[error("`{}` belongs to the damaged storage, expected another file", path.display())]
+    Same {
+        /// The new file.
+        path: PathBuf,
+    },
+    /// The new file cannot be made, or the damaged one cannot be copied.
+    #[error(transparent)]
+    File(#[from] BackupError),
+    /// Somebody has the damaged one open, or nothing in it can be read.
+    #[error("nothing can be saved of `{}`", path.display())]
+    Unreadable {
+        /// The damaged database.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// The thread that reads cannot be started.
+    #[error("cannot start the thread that reads the damaged storage")]
+    Thread(#[source] io::Error),
+}
+
+impl SalvageError {
+    /// Says what a user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Same { .. } => Some("name a new file".to_owned()),
+            Self::File(error) => error.hint(),
+            Self::Unreadable {
+                source: source @ OpenError::InUse { .. },
+                ..
+            } => source.hint(),
+            Self::Unreadable { .. } => {
+                Some("restore a backup, or go on with its standby, if it has one".to_owned())
+            }
+            Self::Thread(_) => None,
+        }
+    }
+}
+
+/// Saves what can still be read of the damaged database file `damaged` into a new one at `path`, which appears there
+/// only when it is complete and synced; what cannot be read is told.
+///
+/// Each record that is saved matches its checksum. With `force` the new file takes the place of one that is there.
+///
+/// # Errors
+///
+/// If a kernel has the damaged file open, it cannot be copied, nothing in it can be read, or the new one cannot be
+/// made.
+pub async fn salvage(
+    damaged: &Path,
+    path: &Path,
+    force: bool,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Salvaged, SalvageError> {
+    let directory = directory_of(path)?;
+    if Sqlite::is_part(damaged, path) {
+        return Err(SalvageError::Same { path: path.into() });
+    }
+    refuse_taken(path, force)?;
+    let there = fs::metadata(damaged).map_err(io(READ, damaged))?;
+    if !there.is_file() {
+        let path = damaged.into();
+        return Err(BackupError::NotAFile { path }.into());
+    }
+    let unreadable = |source| SalvageError::Unreadable {
+        path: damaged.into(),
+        source: about(source, damaged),
+    };
+    let lock = Lock::take(damaged).map_err(unreadable)?;
+    let copy = copied(damaged, directory)?;
+    drop(lock);
+    let connection = sqlite::salvaged(&copy.file).map_err(unreadable)?;
+    let made = Made::new(directory, path)?;
+    let failed = |source| BackupError::Make {
+        path: path.into(),
+        source,
+    };
+    let target = Target::take(path).map_err(failed)?;
+    let to = Sqlite::open(&made.file).map_err(failed)?;
+
+    let (pages, mut read) = mpsc::channel(AHEAD);
+    let reader = thread::Builder::new().name("octa-salvage".to_owned());
+    let reader = reader.spawn(move || {
+        let salvage = sqlite::Salvage::new(&connection);
+        salvage.read(|page| pages.blocking_send(page).is_ok())
+    });
+    let reader = reader.map_err(SalvageError::Thread)?;
+    let unwritten = |error: StorageError| BackupError::Copy {
+        path: path.into(),
+        source: CopyError::Write(error),
+    };
+    let (mut done, mut last_version) = (0, 0);
+    while let Some(page) = read.recv().await {
+        let versions = page.iter().map(|change| change.version);
+        last_version = versions.max().unwrap_or(0).max(last_version);
+        done += page.len() as u64;
+        to.replicate(&page, last_version).await.map_err(unwritten)?;
+        progress(Progress {
+            step: Step::Copying,
+            done,
+            of: done,
+        });
+    }
+    // It has dropped its end of the channel last of all, unless it has panicked, which was told.
+    let Ok(found) = reader.join() else {
+        let error = io::Error::other("the thread that reads it panicked");
+        return Err(SalvageError::Thread(error));
+    };
+    let last_version = found.last_version.max(last_version);
+    to.replicate(&[], last_version).await.map_err(unwritten)?;
+    let saved = to.usage().await.map_err(unwritten)?;
+    let contents = copy::contents(&to, progress).await.map_err(unwritten)?;
+    to.close().await.map_err(unwritten)?;
+    put(made, path, &target)?;
+    Ok(Salvaged {
+        contents,
+        lost: found.lost,
+        missing: missing(&saved, &found.expected),
+    })
+}
+
+/// A copy of a database and its log, to be opened without touching it.
+fn copied(damaged: &Path, directory: &Path) -> Result<Made, BackupError> {
+    let copy = Made::new(directory, damaged)?;
+    copy_file(damaged, &copy.file)?;
+    let log = files::log(damaged);
+    if files::is_taken(&log) {
+        copy_file(&log, &files::log(&copy.file))?;
+    }
+    Ok(copy)
+}
+
+fn missing(saved: &Usages, expected: &Usages) -> Vec<Missing> {
+    let of = |namespace: &Arc<str>| {
+        let saved = saved.iter().find(|(other, _)| other == namespace);
+        saved.map_or(0, |(_, usage)| usage.records)
+    };
+    let all = expected.iter().map(|(namespace, usage)| Missing {
+        namespace: namespace.clone(),
+        saved: of(namespace),
+        of: usage.records,
+    });
+    all.filter(|it| it.saved < it.of).collect()
+}
