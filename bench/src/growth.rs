@@ -119,7 +119,7 @@ impl Growth {
         let ticks = self
             .points
             .iter()
-            .map(|(count, _)| (place(*count), grouped(*count)));
+            .map(|(count, _)| (place(*count), short(*count)));
         let line = |(number, name): (usize, &&str)| Line {
             name: (*name).to_owned(),
             points: self
@@ -151,6 +151,15 @@ impl Growth {
         writeln!(out, "{}", self.title)?;
         table::print(out, &lines, false)?;
         Ok(writeln!(out)?)
+    }
+}
+
+/// A round count, in the little room of an axis.
+fn short(count: usize) -> String {
+    match count {
+        1_000_000.. if count.is_multiple_of(1_000_000) => format!("{}M", count / 1_000_000),
+        1_000.. if count.is_multiple_of(1_000) => format!("{}k", count / 1_000),
+        _ => count.to_string(),
     }
 }
 
