@@ -58,7 +58,7 @@ pub(crate) fn storage(
         let answer = match &typed.action {
             StorageAction::Restore(restore) => copies::restore(restore, find()?).await?,
             StorageAction::Migrate(migrate) => copies::migrate(migrate, find, world).await?,
-            StorageAction::Salvage(asked) => salvage::salvage(asked).await?,
+            StorageAction::Salvage(asked) => salvage::salvage(asked, find).await?,
             StorageAction::Takeover => takeover::takeover(find()?.idle()?).await?,
             action => {
                 let mut store = Store::of(find()?).await?;

@@ -366,7 +366,10 @@ impl Trouble {
             Self::Permission => Some(format!(
                 "let this user read and write `{store}` and its directory"
             )),
-            Self::Corrupt => Some(format!("restore `{store}` from a backup")),
+            Self::Corrupt => Some(format!(
+                "stop the kernel; then restore `{store}` with `octa storage restore BACKUP --force`, go on with its \
+                 standby, or save what can be read: `octa storage salvage --to NEW`"
+            )),
             Self::Busy => Some(format!("end the other program that uses `{store}`")),
             Self::Io => Some(format!(
                 "check the disk that holds `{store}`, then start again"

@@ -374,7 +374,8 @@ fn what_cannot_take_over_is_refused_by_name() {
             idle(&home, &["takeover"]),
             3,
             "error: the storage is kept by `memory`, expected `sqlite`, which alone has a standby\n\
-             hint: give the configuration with `--config`\n",
+             hint: name the configuration that has the standby with `--config`; a PostgreSQL server \
+             has standbys of its own\n",
         );
     });
 }

@@ -48,7 +48,7 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Runs what is lock-free through the interleavings of a few threads.
     Models(models::Options),
-    /// Ends processes that carry plugins, under load, and checks that nobody else notices.
+    /// Kills processes that carry plugins, kernels and database servers, under load, and checks that nothing is lost.
     Crash(crash::Options),
     /// Counts events on the bus, published and received, while subscriptions come and go.
     Tally(tally::Options),

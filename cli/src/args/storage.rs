@@ -80,9 +80,11 @@ pub(crate) enum Action {
     Migrate(Migrate),
     /// Saves what can still be read of a damaged SQLite file into a new one; no kernel may run on it
     #[command(
-        after_help = "Example: octa storage salvage data/octa.db --to saved.db\n\n\
-        The damaged file is only read. What cannot be read is told; each record that is saved \
-        matches its checksum. Then: octa storage restore saved.db --force"
+        after_help = "Examples:\n  octa storage salvage --to saved.db --config octa.toml\n  \
+        octa storage salvage /old/octa.db --to saved.db\n\n\
+        The damaged file is only copied. What cannot be read is told, and is no error as long as \
+        something can; each record that is saved matches its checksum. Then: octa storage restore \
+        saved.db --force"
     )]
     Salvage(Salvage),
 }
@@ -158,8 +160,8 @@ pub(crate) struct Restore {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Salvage {
-    /// The damaged file
-    pub(crate) file: PathBuf,
+    /// The damaged file [default: the configured storage]
+    pub(crate) file: Option<PathBuf>,
     /// The file to make
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,

@@ -72,8 +72,8 @@ impl Explain for IdleError {
         let hint = match self {
             Self::Forgotten => "start one with `octa run --plugins DIR`",
             Self::Missing { .. } => {
-                "name its data directory with `--data DIR`, and its configuration, if it has one, \
-                 with `--config FILE`"
+                "`octa run --plugins DIR` makes one; if yours lies elsewhere, name it with \
+                 `--data DIR` or `--config FILE`"
             }
             Self::Running { .. } => {
                 "stop it first, or name another storage with `--data DIR` and `--config FILE`"

@@ -45,10 +45,9 @@ impl Explain for PlaceError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { text } => {
-                let path = if text.is_empty() {
-                    "/data/home.db"
-                } else {
-                    text
+                let path = match text.is_empty() || text.contains(':') {
+                    true => "/data/home.db",
+                    false => text,
                 };
                 format!("a file is named as in `sqlite:{path}`")
             }

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use octa_kernel::storage::{self, OpenError, SalvageError};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::copies::unless_interrupted;
+use super::open::Found;
 use super::progress::Bar;
 use super::{desk, local};
 use crate::answer::{Answer, raw};
@@ -36,6 +38,21 @@ struct Missing {
     of: u64,
 }
 
+/// The configured storage is no file.
+#[derive(Debug, Error)]
+#[error("the storage is in no SQLite file, expected the name of one")]
+struct NoFileError;
+
+impl Explain for NoFileError {
+    fn kind(&self) -> &'static str {
+        "invalid-input"
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("name the damaged file: `octa storage salvage FILE --to NEW`".to_owned())
+    }
+}
+
 impl Explain for SalvageError {
     fn kind(&self) -> &'static str {
         match self {
@@ -45,7 +62,7 @@ impl Explain for SalvageError {
                 source: OpenError::InUse { .. },
                 ..
             } => "already-running",
-            Self::Unreadable { .. } => "rejected",
+            Self::Unreadable { .. } | Self::Nothing { .. } => "rejected",
             _ => "unavailable",
         }
     }
@@ -55,9 +72,16 @@ impl Explain for SalvageError {
     }
 }
 
-pub(super) async fn salvage(typed: &args::Salvage) -> Result<Answer, Failure> {
+pub(super) async fn salvage(
+    typed: &args::Salvage,
+    find: impl FnOnce() -> Result<Found, Failure>,
+) -> Result<Answer, Failure> {
+    let file = match &typed.file {
+        Some(file) => file.clone(),
+        None => find()?.idle()?.file().ok_or(NoFileError)?,
+    };
     let mut bar = Bar::new();
-    let saved = storage::salvage(&typed.file, &typed.to, typed.force, |at| {
+    let saved = storage::salvage(&file, &typed.to, typed.force, |at| {
         bar.show(&at.into());
     });
     let saved = unless_interrupted(saved).await?;
@@ -115,7 +139,8 @@ pub(super) fn text(data: &str) -> Result<String, serde_json::Error> {
     }
     _ = write!(
         text,
-        "\nto go on with it: `octa storage restore {path} --force`, which keeps the damaged file"
+        "\nto go on with it: `octa storage restore {path} --force`, with the `--data` and `--config` of the storage; \
+         the damaged file is kept"
     );
     Ok(text)
 }
@@ -129,7 +154,8 @@ mod tests {
         let whole = r#"{"path": "/s.db", "records": 2, "bytes": 10, "last_version": 7,
             "digest": "d", "lost": [], "missing": []}"#;
         let expect = "saved into `/s.db`: 2 records, 10 bytes, up to version 7\nnothing is lost\n\
-            to go on with it: `octa storage restore /s.db --force`, which keeps the damaged file";
+            to go on with it: `octa storage restore /s.db --force`, with the `--data` and `--config` \
+            of the storage; the damaged file is kept";
         assert_eq!(text(whole).expect("an answer"), expect);
         let lost = whole.replace(r#""lost": []"#, r#""lost": ["record `a/k`: no"]"#);
         let missing = r#""missing": [{"namespace": "a", "saved": 2, "of": 3}]"#;

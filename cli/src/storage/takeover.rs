@@ -26,7 +26,10 @@ impl Explain for AdapterError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("give the configuration with `--config`".to_owned())
+        Some(
+            "name the configuration that has the standby with `--config`; a PostgreSQL server has standbys of its own"
+                .to_owned(),
+        )
     }
 }
 

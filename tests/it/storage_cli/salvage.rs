@@ -25,7 +25,7 @@ fn what_can_be_read_of_a_damaged_file_is_saved() {
 
         let refused = home.octa(&["stats"]);
         assert_eq!(refused.code, 1, "{refused:?}");
-        let hint = "or save what can be read: `octa storage salvage FILE --to NEW`";
+        let hint = "with neither, save what can be read: `octa storage salvage --to NEW`";
         assert!(refused.stderr.contains(hint), "{refused:?}");
 
         let salvage = ["storage", "salvage", &file, "--to", &new];
@@ -116,5 +116,46 @@ fn a_storage_in_use_and_what_is_no_storage_are_not_salvaged() {
         let saved = salvage(&file);
         assert_eq!(saved.code, 0, "{saved:?}");
         assert!(saved.stdout.contains("nothing is lost"), "{saved:?}");
+    });
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_saved_up_to_there() {
+    run(async {
+        let home = Home::empty();
+        fill(&database(&home), "history", 2_000).await;
+        let file = database(&home);
+        let bytes = fs::read(&file).expect("a file");
+        fs::write(&file, &bytes[..bytes.len() / 2]).expect("it is cut off");
+        let new = text(&home.root().join("saved.db"));
+        // The configured storage, if no other is named.
+        let saved = home.answer(&["salvage", "--to", &new]);
+        let records = saved["records"].as_u64().expect("a number");
+        assert!((500..1_500).contains(&records), "{saved}");
+        assert_eq!(saved["missing"][0]["of"], 2_000, "{saved}");
+    });
+}
+
+#[test]
+fn a_storage_of_which_nothing_is_left_is_told() {
+    run(async {
+        let home = Home::empty();
+        fill(&database(&home), "history", 2_000).await;
+        let file = database(&home);
+        let mut bytes = fs::read(&file).expect("a file");
+        bytes[4_096..].fill(0xff);
+        fs::write(&file, &bytes).expect("it is damaged");
+        let new = home.root().join("saved.db");
+        let refused = home.octa(&["salvage", "--to", &text(&new)]);
+        assert_eq!(refused.code, 3, "{refused:?}");
+        let told = "error: nothing can be saved of `HOME/data/octa.db`: everything: ";
+        assert!(refused.stderr.starts_with(told), "{refused:?}");
+        assert!(!new.exists());
+
+        bytes[..16].fill(0);
+        fs::write(&file, &bytes).expect("it is damaged");
+        let refused = home.octa(&["stats"]);
+        let told = "error: storage `HOME/data/octa.db` is damaged: its beginning is not that of an SQLite database\n";
+        assert!(refused.stderr.starts_with(told), "{refused:?}");
     });
 }

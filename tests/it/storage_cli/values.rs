@@ -227,8 +227,8 @@ fn lists_go_on_behind_a_page() {
 fn what_is_not_there_is_not_made() {
     let home = Home::empty();
     let missing = "error: no kernel is running, and there is no database `HOME/data/octa.db`\n\
-                   hint: name its data directory with `--data DIR`, and its configuration, if it \
-                   has one, with `--config FILE`\n";
+                   hint: `octa run --plugins DIR` makes one; if yours lies elsewhere, name it with \
+                   `--data DIR` or `--config FILE`\n";
     for action in [
         &["stats"][..],
         &["set", "a", "k", "1"],

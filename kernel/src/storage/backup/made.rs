@@ -135,7 +135,10 @@ impl Unpacked {
 pub(super) fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     // Opened by itself, for an error to be told from one of writing the copy.
     let mut source = File::open(from).map_err(io(READ, from))?;
-    let copied = File::create_new(to).and_then(|mut to| io::copy(&mut source, &mut to));
+    let copied = files::private()
+        .create_new(true)
+        .open(to)
+        .and_then(|mut to| io::copy(&mut source, &mut to));
     // The name of the directory that it is made in means nothing to anybody.
     let beside = files::directory(files::directory(to));
     copied

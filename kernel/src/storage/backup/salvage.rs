@@ -1,7 +1,7 @@
 //! Saves what can still be read of a damaged database into a new one. The damaged one is only copied.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -63,6 +63,14 @@ pub enum SalvageError {
         /// Why.
         source: OpenError,
     },
+    /// Nothing in it can be read, though it is a database.
+    #[error("nothing can be saved of `{}`: {}", path.display(), lost.first().map_or_else(String::new, Lost::to_string))]
+    Nothing {
+        /// The damaged database.
+        path: PathBuf,
+        /// What cannot be read.
+        lost: Vec<Lost>,
+    },
     /// The thread that reads cannot be started.
     #[error("cannot start the thread that reads the damaged storage")]
     Thread(#[source] io::Error),
@@ -75,10 +83,10 @@ impl SalvageError {
             Self::Same { .. } => Some("name a new file".to_owned()),
             Self::File(error) => error.hint(),
             Self::Unreadable {
-                source: source @ OpenError::InUse { .. },
+                source: OpenError::InUse { .. },
                 ..
-            } => source.hint(),
-            Self::Unreadable { .. } => {
+            } => Some("stop that kernel first".to_owned()),
+            Self::Unreadable { .. } | Self::Nothing { .. } => {
                 Some("restore a backup, or go on with its standby, if it has one".to_owned())
             }
             Self::Thread(_) => None,
@@ -115,7 +123,8 @@ pub async fn salvage(
         path: damaged.into(),
         source: about(source, damaged),
     };
-    let lock = Lock::take(damaged).map_err(unreadable)?;
+    // Its disk may take no writes any more.
+    let lock = Lock::take_as_it_is(&files::resolve(damaged)).map_err(unreadable)?;
     let copy = copied(damaged, directory)?;
     drop(lock);
     let connection = sqlite::salvaged(&copy.file).map_err(unreadable)?;
@@ -155,6 +164,11 @@ pub async fn salvage(
         let error = io::Error::other("the thread that reads it panicked");
         return Err(SalvageError::Thread(error));
     };
+    if done == 0 && !found.lost.is_empty() {
+        let path = damaged.into();
+        let lost = found.lost;
+        return Err(SalvageError::Nothing { path, lost });
+    }
     let last_version = found.last_version.max(last_version);
     to.replicate(&[], last_version).await.map_err(unwritten)?;
     let saved = to.usage().await.map_err(unwritten)?;
@@ -176,7 +190,29 @@ fn copied(damaged: &Path, directory: &Path) -> Result<Made, BackupError> {
     if files::is_taken(&log) {
         copy_file(&log, &files::log(&copy.file))?;
     }
+    lengthen(&copy.file).map_err(io("write a copy of it to", directory))?;
     Ok(copy)
+}
+
+/// Gives a file that was cut off its old length: SQLite reads nothing of one that is shorter than it says.
+fn lengthen(file: &Path) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(file)?;
+    let mut head = [0; 32];
+    if file.read_exact(&mut head).is_err() || !head.starts_with(b"SQLite format 3\0") {
+        return Ok(());
+    }
+    // The format of a database file, <https://www.sqlite.org/fileformat.html>: 1 stands for 65,536.
+    let page = match u16::from_be_bytes([head[16], head[17]]) {
+        1 => 65_536,
+        page => u64::from(page),
+    };
+    let pages = u32::from_be_bytes([head[28], head[29], head[30], head[31]]);
+    let length = page * u64::from(pages);
+    if file.metadata()?.len() < length {
+        // No space is taken for what was lost.
+        file.set_len(length)?;
+    }
+    Ok(())
 }
 
 fn missing(saved: &Usages, expected: &Usages) -> Vec<Missing> {

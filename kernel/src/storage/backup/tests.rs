@@ -74,6 +74,8 @@ async fn a_backup_is_one_file_and_comes_back_whole() {
     let restored = restored.expect("it is restored");
     assert_eq!(restored.contents, made);
     assert!(restored.aside.is_empty());
+    let mode = fs::metadata(&to).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for its owner only");
     assert_eq!(contents_of(&to).await, made);
     assert_eq!(fs::read(&path).expect("a file"), bytes, "it was only read");
     assert_eq!(names(home.path()), ["home.bak", "new"]);

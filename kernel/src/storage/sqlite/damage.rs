@@ -59,6 +59,9 @@ pub enum Damage {
     /// What the file says of itself is missing or does not match its checksum.
     #[error("what it says of itself does not match its checksum")]
     Header,
+    /// The file does not begin as a database does.
+    #[error("its beginning is not that of an SQLite database")]
+    Beginning,
     /// A record does not match its checksum.
     #[error("record `{namespace}/{key}` does not match its checksum")]
     Checksum {

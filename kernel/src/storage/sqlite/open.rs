@@ -119,12 +119,13 @@ impl OpenError {
                 "bring the database file back beside its log; to begin anew, move the log away"
             }
             Self::Damaged { damage, .. } if matches!(**damage, Damage::Emptied { .. }) => {
-                "restore it with `octa storage restore BACKUP`, or go on with its standby, if it has one: \
+                "restore it with `octa storage restore BACKUP --force`, or go on with its standby, if it has one: \
                  `octa storage takeover`; to begin anew, delete it"
             }
             Self::Damaged { .. } => {
-                "restore it with `octa storage restore BACKUP`, or go on with its standby, if it has one: \
-                 `octa storage takeover`, or save what can be read: `octa storage salvage FILE --to NEW`"
+                "restore it with `octa storage restore BACKUP --force`, which keeps the damaged file, or go on with \
+                 its standby, if it has one: `octa storage takeover`; with neither, save what can be read: \
+                 `octa storage salvage --to NEW`"
             }
             Self::Io { .. } => "let this user read and write the file and its directory",
             Self::Sqlite { path, source } => {
@@ -189,8 +190,14 @@ pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
         .create(true)
         .open(&path)
         .map_err(io("open", &path))?;
-    let mut connection = connect(&path).map_err(|e| OpenError::of(&path, e.into()))?;
-    let content = recognise(&path, &connection)?;
+    // It was a database of ours when it was open last.
+    let known = |error| match (error, lock.id()) {
+        (OpenError::NotADatabase { path }, Some(_)) => OpenError::damaged(path, Damage::Beginning),
+        (error, _) => error,
+    };
+    let connected = connect(&path).map_err(|e| OpenError::of(&path, e.into()));
+    let mut connection = connected.map_err(known)?;
+    let content = recognise(&path, &connection).map_err(known)?;
     if let (Content::Nothing, Some(id), true) = (content, lock.id(), is_there) {
         let id = id.to_owned();
         return Err(OpenError::of(&path, Damage::Emptied { id }.into()));
