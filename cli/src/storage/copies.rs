@@ -91,7 +91,7 @@ impl Explain for MoveError {
         match self {
             Self::Interrupted => None,
             Self::Half { aside } => Some(format!(
-                "bring it back: `octa storage restore {} --force`",
+                "bring it back: `octa storage restore {} --force`, with the `--config` of the storage",
                 aside.display()
             )),
             Self::Own { .. } => Some("name a file, such as `/mnt/backup/home.db`".to_owned()),

@@ -14,6 +14,7 @@ use self::error::{io, listed};
 use self::made::{Made, Target, Unpacked};
 use super::copy::{self, Contents, CopyError, Progress};
 use super::sqlite::{Lock, files};
+use super::standby::noted_beside;
 use super::{OpenError, Sqlite, StorageAdapter};
 pub use error::BackupError;
 pub use salvage::{Missing, SalvageError, Salvaged, salvage};
@@ -85,6 +86,7 @@ pub async fn restore(
     let directory = directory_of(to)?;
     fs::create_dir_all(directory).map_err(io("make the directory", directory))?;
     let unpacked = Unpacked::new(backup, directory)?;
+    unpacked.lead().await?;
     // A standby gives way before its primary: alone it would be in nobody's way.
     let mut found = Vec::new();
     for path in [standby, Some(to)].into_iter().flatten() {
@@ -101,20 +103,29 @@ pub async fn restore(
     closed.map_err(|error| unpacked.unreadable(error))?;
     let mut aside = Vec::new();
     let put = || {
-        for (path, empty, _) in &found {
-            // Somebody may have written between the look at it and its lock.
-            match empty {
-                Some(seen) if seen.is_still(path) => {
-                    files::remove_database(path).map_err(io("remove", path))?
-                }
-                // What may be beside it is seen to as the new one is put there.
-                _ if fs::symlink_metadata(path).is_err() => {}
-                _ => aside.extend(set_aside(path)?),
+        let Some(((_, empty, lock), standbys)) = found.split_last() else {
+            return Ok(());
+        };
+        // Somebody may have written between the look at it and its lock.
+        let is_still_empty = |path, seen: &Option<Seen>| {
+            seen.as_ref().is_some_and(|seen: &Seen| seen.is_still(path))
+        };
+        for (path, empty, _) in standbys {
+            match is_still_empty(path, empty) {
+                true => files::remove_database(path).map_err(io("remove", path))?,
+                false => aside.extend(set_aside(path)?),
             }
+            // What was noted beside it is about another database than the next one there.
+            let noted = noted_beside(path);
+            files::remove(&noted).map_err(io("remove", &noted))?;
         }
-        found.last().map_or(Ok(()), |(_, _, lock)| {
-            unpacked.made.put(to, lock, &mut aside)
-        })
+        if !files::is_taken(to) {
+            return unpacked.made.put(to, lock, &mut aside);
+        }
+        if !is_still_empty(to, empty) {
+            aside.extend(keep_aside(to)?);
+        }
+        unpacked.made.replace(to, lock)
     };
     let put = put();
     put.map_err(|error| error.kept(&aside))?;
@@ -243,8 +254,16 @@ fn put(made: Made, path: &Path, target: &Target) -> Result<(), BackupError> {
 
 /// Gives what there is of a database and its log another name, beside the old one; nothing if there is nothing.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
-    let names = (1..).map(|number: u32| files::beside(path, &format!(".replaced-{number}")));
-    files::set_aside(path, names).map_err(io("set aside", path))
+    files::set_aside(path, aside_of(path)).map_err(io("set aside", path))
+}
+
+/// The same for one that is replaced then: until that, it has its old name too.
+fn keep_aside(path: &Path) -> Result<Option<PathBuf>, BackupError> {
+    files::keep_aside(path, aside_of(path)).map_err(io("set aside", path))
+}
+
+fn aside_of(path: &Path) -> impl Iterator<Item = PathBuf> + Clone {
+    (1..).map(move |number: u32| files::beside(path, &format!(".replaced-{number}")))
 }
 
 fn directory_of(path: &Path) -> Result<&Path, BackupError> {

@@ -29,6 +29,7 @@ pub use takeover::{Former, Lost, Takeover, TakeoverError, take_over};
 pub use telling::{STANDBY_BEHIND_TOPIC, STANDBY_FAILED_TOPIC, STANDBY_FOLLOWS_TOPIC};
 
 pub(crate) use follower::{Follower, Parts};
+pub(super) use names::progress as noted_beside;
 pub(crate) use pair::open;
 pub(crate) use site::Site;
 

@@ -35,8 +35,12 @@ fn what_can_be_read_of_a_damaged_file_is_saved() {
         let data = &answer["data"];
         let records = data["records"].as_u64().expect("a number");
         assert!((1_800..1_999).contains(&records), "{data}");
-        let missing = json!([{"namespace": "history", "saved": records, "of": 2_000}]);
-        assert_eq!(data["missing"], missing);
+        let missing = &data["missing"][0];
+        assert_eq!(missing["namespace"], "history");
+        assert_eq!(
+            (&missing["saved"], &missing["of"]),
+            (&json!(records), &json!(2_000))
+        );
         let lost: Vec<_> = data["lost"].as_array().expect("a list").iter().collect();
         assert_eq!(lost.len(), 2, "{data}");
         let between = lost[0].as_str().expect("a text");

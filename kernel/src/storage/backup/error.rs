@@ -147,7 +147,7 @@ impl BackupError {
             Self::Half { aside, .. } => {
                 let aside = aside.display();
                 return Some(format!(
-                    "bring it back: `octa storage restore {aside} --force`"
+                    "bring it back: `octa storage restore {aside} --force`, with the `--config` of the storage"
                 ));
             }
         };

@@ -78,12 +78,17 @@ impl Made {
     pub(super) fn put(
         self,
         path: &Path,
-        _: &Lock,
+        lock: &Lock,
         aside: &mut Vec<PathBuf>,
     ) -> Result<(), BackupError> {
         if files::has_rest(path) {
             aside.extend(set_aside(path)?);
         }
+        self.replace(path, lock)
+    }
+
+    /// Gives the closed database the place of one that is kept, or that is nothing worth.
+    pub(super) fn replace(self, path: &Path, _: &Lock) -> Result<(), BackupError> {
         files::replace(path, &self.file).map_err(io("write", path))?;
         drop(self.directory);
         Ok(())
@@ -121,6 +126,17 @@ impl Unpacked {
             made,
             backup: backup.into(),
         })
+    }
+
+    /// Makes of the copy of a standby one that leads: nothing would start on it.
+    pub(super) async fn lead(&self) -> Result<(), BackupError> {
+        let header = self.sqlite.own_header();
+        let header = header.map_err(|error| self.unreadable(error))?;
+        if header.following {
+            let raised = self.sqlite.raise_epoch().await;
+            raised.map_err(|error| self.unreadable(error))?;
+        }
+        Ok(())
     }
 
     pub(super) fn unreadable(&self, error: StorageError) -> BackupError {

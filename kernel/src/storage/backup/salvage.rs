@@ -1,7 +1,7 @@
 //! Saves what can still be read of a damaged database into a new one. The damaged one is only copied.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -10,13 +10,15 @@ use tokio::sync::mpsc;
 
 use super::super::copy::{self, Contents, CopyError, Progress, Step};
 use super::super::sqlite::{self, Lock, Lost, files};
-use super::super::{OpenError, Sqlite, StorageAdapter, StorageError, Usages};
+use super::super::{OpenError, Sqlite, StorageAdapter, StorageError, Usage, Usages};
 use super::error::{BackupError, READ, about, io};
-use super::made::{Made, Target, copy_file};
-use super::{directory_of, put, refuse_taken};
+use super::made::{Made, Target};
+use super::{directory_of, put, refuse_taken, set_aside};
 
 /// How many pages may have been read and not been written yet.
 const AHEAD: usize = 2;
+/// How much is given up where the system cannot read: the smallest part that disks have.
+const BLOCK: u64 = 4_096;
 
 /// What was saved of a damaged database.
 #[derive(Debug)]
@@ -24,22 +26,30 @@ const AHEAD: usize = 2;
 pub struct Salvaged {
     /// What the new one holds.
     pub contents: Contents,
-    /// What could not be read, in order.
+    /// What could not be read, in order; at most 10,000 of it.
     pub lost: Vec<Lost>,
-    /// Namespaces of which fewer records were saved than they had.
-    pub missing: Vec<Missing>,
+    /// How much more could not be read.
+    pub lost_more: u64,
+    /// How many bytes the system could not read; they count as zeros.
+    pub unread: u64,
+    /// Namespaces that do not hold what was counted in them, or nothing if the counts cannot be read.
+    pub missing: Option<Vec<Missing>>,
+    /// Whether the last version that was given is known; if not, it is the highest one found.
+    pub is_version_known: bool,
+    /// Where what was at the place of the new file is kept.
+    pub aside: Option<PathBuf>,
 }
 
-/// A namespace that was not saved whole.
+/// A namespace that was not saved whole, or some of it as it was before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {
     /// The namespace.
     pub namespace: Arc<str>,
-    /// How many of its records were saved.
-    pub saved: u64,
-    /// How many it had.
-    pub of: u64,
+    /// What was saved of it.
+    pub saved: Usage,
+    /// What it held.
+    pub of: Usage,
 }
 
 /// Why nothing was saved of a damaged database.
@@ -97,7 +107,8 @@ impl SalvageError {
 /// Saves what can still be read of the damaged database file `damaged` into a new one at `path`, which appears there
 /// only when it is complete and synced; what cannot be read is told.
 ///
-/// Each record that is saved matches its checksum. With `force` the new file takes the place of one that is there.
+/// Each record that is saved matches its checksum. With `force` the new file takes the place of one that is there,
+/// which is kept under another name.
 ///
 /// # Errors
 ///
@@ -125,7 +136,7 @@ pub async fn salvage(
     };
     // Its disk may take no writes any more.
     let lock = Lock::take_as_it_is(&files::resolve(damaged)).map_err(unreadable)?;
-    let copy = copied(damaged, directory)?;
+    let (copy, unread) = copied(damaged, directory)?;
     drop(lock);
     let connection = sqlite::salvaged(&copy.file).map_err(unreadable)?;
     let made = Made::new(directory, path)?;
@@ -139,7 +150,7 @@ pub async fn salvage(
     let (pages, mut read) = mpsc::channel(AHEAD);
     let reader = thread::Builder::new().name("octa-salvage".to_owned());
     let reader = reader.spawn(move || {
-        let salvage = sqlite::Salvage::new(&connection);
+        let salvage = sqlite::Salvage::new(&connection, &copy.file);
         salvage.read(|page| pages.blocking_send(page).is_ok())
     });
     let reader = reader.map_err(SalvageError::Thread)?;
@@ -169,29 +180,67 @@ pub async fn salvage(
         let lost = found.lost;
         return Err(SalvageError::Nothing { path, lost });
     }
-    let last_version = found.last_version.max(last_version);
+    let is_version_known = found.last_version.is_some();
+    let last_version = last_version.max(found.last_version.unwrap_or(0));
     to.replicate(&[], last_version).await.map_err(unwritten)?;
     let saved = to.usage().await.map_err(unwritten)?;
     let contents = copy::contents(&to, progress).await.map_err(unwritten)?;
     to.close().await.map_err(unwritten)?;
-    put(made, path, &target)?;
+    let aside = set_aside(path)?;
+    let put = put(made, path, &target);
+    put.map_err(|error| error.kept(aside.as_slice()))?;
     Ok(Salvaged {
         contents,
         lost: found.lost,
-        missing: missing(&saved, &found.expected),
+        lost_more: found.lost_more,
+        unread,
+        missing: found.expected.map(|expected| missing(&saved, &expected)),
+        is_version_known,
+        aside,
     })
 }
 
 /// A copy of a database and its log, to be opened without touching it.
-fn copied(damaged: &Path, directory: &Path) -> Result<Made, BackupError> {
+fn copied(damaged: &Path, directory: &Path) -> Result<(Made, u64), BackupError> {
     let copy = Made::new(directory, damaged)?;
-    copy_file(damaged, &copy.file)?;
-    let log = files::log(damaged);
+    let (log, log_copy) = (files::log(damaged), files::log(&copy.file));
+    let mut unread = copy_readable(damaged, &copy.file, directory)?;
     if files::is_taken(&log) {
-        copy_file(&log, &files::log(&copy.file))?;
+        unread += copy_readable(&log, &log_copy, directory)?;
     }
     lengthen(&copy.file).map_err(io("write a copy of it to", directory))?;
-    Ok(copy)
+    Ok((copy, unread))
+}
+
+/// Copies what can be read of a file; tells how many bytes cannot.
+fn copy_readable(from: &Path, to: &Path, directory: &Path) -> Result<u64, BackupError> {
+    let source = File::open(from).map_err(io(READ, from))?;
+    let bytes = source.metadata().map_err(io(READ, from))?.len();
+    let copy = files::private().create_new(true).open(to);
+    let copied = copy.and_then(|to| copy_blocks(source, to, bytes));
+    copied.map_err(io("write a copy of it to", directory))
+}
+
+/// Copies so many bytes; blocks that cannot be read are left out, as zeros. Only writing fails.
+fn copy_blocks(mut from: impl Read + Seek, mut to: File, bytes: u64) -> io::Result<u64> {
+    let mut block = vec![0; BLOCK as usize];
+    let mut unread = 0;
+    for at in (0..bytes).step_by(BLOCK as usize) {
+        let length = BLOCK.min(bytes - at);
+        let block = &mut block[..length as usize];
+        let read = from
+            .seek(SeekFrom::Start(at))
+            .and_then(|_| from.read_exact(block));
+        match read {
+            Ok(()) => to.write_all(block)?,
+            Err(_) => {
+                unread += length;
+                to.seek(SeekFrom::Start(at + length))?;
+            }
+        }
+    }
+    to.set_len(bytes)?;
+    Ok(unread)
 }
 
 /// Gives a file that was cut off its old length: SQLite reads nothing of one that is shorter than it says.
@@ -218,12 +267,54 @@ fn lengthen(file: &Path) -> io::Result<()> {
 fn missing(saved: &Usages, expected: &Usages) -> Vec<Missing> {
     let of = |namespace: &Arc<str>| {
         let saved = saved.iter().find(|(other, _)| other == namespace);
-        saved.map_or(0, |(_, usage)| usage.records)
+        saved.map_or_else(Usage::default, |(_, usage)| *usage)
     };
     let all = expected.iter().map(|(namespace, usage)| Missing {
         namespace: namespace.clone(),
         saved: of(namespace),
-        of: usage.records,
+        of: *usage,
     });
-    all.filter(|it| it.saved < it.of).collect()
+    all.filter(|it| it.saved != it.of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cannot be read in one place.
+    struct Scratched(io::Cursor<Vec<u8>>, u64);
+
+    impl Read for Scratched {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let at = self.0.position();
+            match (at..at + to.len() as u64).contains(&self.1) {
+                true => Err(io::Error::other("on purpose")),
+                false => self.0.read(to),
+            }
+        }
+    }
+
+    impl Seek for Scratched {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_counted() {
+        let bytes: Vec<u8> = (0..10_000_u32).map(|at| at as u8 | 1).collect();
+        let copy = tempfile::NamedTempFile::new().expect("a file");
+        for (scratch, from, to) in [(5_000, 4_096, 8_192), (9_999, 8_192, 10_000), (0, 0, 4_096)] {
+            let source = Scratched(io::Cursor::new(bytes.clone()), scratch);
+            let file = File::create(copy.path()).expect("a file");
+            let unread = copy_blocks(source, file, 10_000).expect("it is written");
+            assert_eq!(unread, (to - from) as u64);
+            let mut expect = bytes.clone();
+            expect[from..to].fill(0);
+            assert!(
+                fs::read(copy.path()).expect("a file") == expect,
+                "{scratch}"
+            );
+        }
+    }
 }

@@ -475,8 +475,28 @@ async fn what_was_emptied_and_not_filled_again_is_named() {
         "{told}"
     );
     assert!(
-        told.ends_with("hint: bring it back: `octa storage restore HOME/before.db --force`"),
+        told.contains("hint: bring it back: `octa storage restore HOME/before.db --force`, "),
         "{told}"
     );
     assert_eq!(contents_of(&aside).await.records, 5);
+}
+
+/// A standby is a backup too: nothing would start on one that follows.
+#[tokio::test]
+async fn a_standby_that_is_restored_leads() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [standby, to] = ["standby.db", "new/octa.db"].map(|name| home.path().join(name));
+    let sqlite = Sqlite::open(&standby).expect("it opens");
+    write(&sqlite, "lamp", "1").await;
+    let expect = sqlite.follow("home", 3).await.expect("it is open");
+    assert!(expect.following);
+    sqlite.close().await.expect("it closes");
+    let restored = restore(&standby, &to, None, false, |_| ()).await;
+    assert_eq!(restored.expect("it is restored").contents.records, 1);
+    let header = Sqlite::header(&to)
+        .expect("it is read")
+        .expect("it is there");
+    assert!(!header.following, "{header:?}");
+    let kept = Sqlite::header(&standby).expect("it is read");
+    assert_eq!(kept, Some(expect), "the backup is only read");
 }

@@ -128,31 +128,54 @@ pub(in crate::storage) fn set_aside(
     path: &Path,
     names: impl IntoIterator<Item = PathBuf>,
 ) -> io::Result<Option<PathBuf>> {
+    let rename = |from: &Path, to: &Path| fs::rename(from, to);
+    name_anew(path, names, rename, |from, to| fs::rename(to, from))
+}
+
+/// The same, but the old names stay, for a new database to take them: at no moment is none there.
+///
+/// A file system that gives no file two names gives them one after the other.
+pub(in crate::storage) fn keep_aside(
+    path: &Path,
+    names: impl IntoIterator<Item = PathBuf> + Clone,
+) -> io::Result<Option<PathBuf>> {
+    let link = |from: &Path, to: &Path| fs::hard_link(from, to);
+    let kept = name_anew(path, names.clone(), link, |_, to| fs::remove_file(to));
+    kept.or_else(|_| set_aside(path, names))
+}
+
+/// Gives a database and what is beside it another name, or takes it back from all of them.
+fn name_anew(
+    path: &Path,
+    names: impl IntoIterator<Item = PathBuf>,
+    give: impl Fn(&Path, &Path) -> io::Result<()>,
+    take_back: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<Option<PathBuf>> {
     // The log first: without it the file would seem to be whole.
     let all = || COMPANIONS.into_iter().chain([""]);
     let is_free = |name: &PathBuf| !all().any(|it| is_taken(&beside(name, it)));
     let aside = names.into_iter().find(is_free);
     let aside = aside.ok_or(io::ErrorKind::AlreadyExists)?;
-    let mut renamed = Vec::new();
+    let mut named = Vec::new();
     for suffix in all() {
         let (from, to) = (beside(path, suffix), beside(&aside, suffix));
-        match fs::rename(&from, &to) {
-            Ok(()) => renamed.push((from, to)),
+        match give(&from, &to) {
+            Ok(()) => named.push((from, to)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                for (from, to) in renamed.iter().rev() {
-                    drop(fs::rename(to, from));
+                for (from, to) in named.iter().rev() {
+                    drop(take_back(from, to));
                 }
                 return Err(error);
             }
         }
     }
-    if renamed.is_empty() {
+    if named.is_empty() {
         return Ok(None);
     }
     sync_names(directory(path))?;
-    let database = renamed.iter().position(|(_, to)| *to == aside);
-    Ok(Some(renamed.swap_remove(database.unwrap_or(0)).1))
+    let database = named.iter().position(|(_, to)| *to == aside);
+    Ok(Some(named.swap_remove(database.unwrap_or(0)).1))
 }
 
 /// Makes the names in a directory durable, where the system asks for it.
@@ -197,6 +220,26 @@ mod tests {
         let error = set_aside(&path, names()).expect_err("no name is free");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert!(is_taken(&path));
+    }
+
+    #[test]
+    fn what_is_kept_aside_has_both_names() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("a.db");
+        write(&path, "database");
+        write(&log(&path), "log");
+        let aside = keep_aside(&path, [beside(&path, ".old")]).expect("it can be linked");
+        let aside = aside.expect("it was there");
+        let all = [&path, &log(&path), &aside, &log(&aside)];
+        let all = all.map(|it| fs::read_to_string(it).expect("it is there"));
+        assert_eq!(all, ["database", "log", "database", "log"]);
+        let new = home.path().join("new");
+        write(&new, "new");
+        replace(&path, &new).expect("it can be renamed");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "new");
+        let kept = fs::read_to_string(&aside).expect("it is kept");
+        assert_eq!(kept, "database");
+        assert!(!is_taken(&log(&path)) && is_taken(&log(&aside)));
     }
 
     #[cfg(unix)]

@@ -77,7 +77,7 @@ impl Written {
 }
 
 /// Reads a number of 7 bits in each byte, the last of which has no eighth.
-fn number(page: &[u8], at: &mut usize) -> Option<u64> {
+pub(super) fn number(page: &[u8], at: &mut usize) -> Option<u64> {
     let mut all = 0;
     for _byte in 0..8 {
         let byte = *page.get(*at)?;

@@ -1,11 +1,14 @@
-//! Reads what can still be read of a damaged database, page by page, and tells what cannot.
+//! Reads what can still be read of a damaged database, in order, and tells what cannot.
+
+mod leaves;
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
-use super::super::change::{Change, Usage};
+use super::super::Usages;
+use super::super::change::Change;
 use super::super::check::MAX_PAGE_ENTRIES;
 use super::super::record::{Address, PAGE_BYTES};
 use super::damage::{Damage, Fault};
@@ -15,10 +18,8 @@ use super::rows::Rows;
 /// Names alone, so that a value that cannot be read does not hide what comes behind it.
 const NAMES: &str = "SELECT namespace, key FROM records
     WHERE (namespace, key) >= (?1, ?2) ORDER BY namespace, key";
-const NAMES_BACK: &str = "SELECT namespace, key FROM records
-    WHERE (namespace, key) < (?1, ?2) ORDER BY namespace DESC, key DESC";
-/// The characters that names are mostly made of, in the order of their bytes.
-const USUAL: std::ops::RangeInclusive<char> = ' '..='~';
+/// How much of what is lost is told one by one: where all is lost, there is no end of it.
+const TOLD: usize = 10_000;
 
 /// The place of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,40 +91,51 @@ pub(in crate::storage) struct Salvage<'c> {
     floor: Option<Name>,
     /// What cannot be read here: the last name before it, and why.
     gap: Option<(Option<Name>, String)>,
-    /// What was counted when it was written.
-    expected: Vec<(Arc<str>, Usage)>,
+    /// The first name of each page that has some, in order: where to go on behind what cannot be read.
+    firsts: Vec<Name>,
+    /// What was counted when it was written, if that can be read.
+    expected: Option<Usages>,
     /// Read, and not handed over yet.
     page: Vec<Change>,
     bytes: usize,
-    last_version: u64,
+    last_version: Option<u64>,
     lost: Vec<Lost>,
+    lost_more: u64,
 }
 
 /// What became of a damaged database.
 #[derive(Debug)]
 pub(in crate::storage) struct Read {
-    /// What the namespaces held, as far as it can be told.
-    pub(in crate::storage) expected: Vec<(Arc<str>, Usage)>,
-    /// The last version that was given, as far as it can be told.
-    pub(in crate::storage) last_version: u64,
-    /// What could not be read.
+    /// What the namespaces held, if that can be told.
+    pub(in crate::storage) expected: Option<Usages>,
+    /// The last version that was given, if that can be told.
+    pub(in crate::storage) last_version: Option<u64>,
+    /// What could not be read, or the first of it.
     pub(in crate::storage) lost: Vec<Lost>,
+    /// How much more could not be read.
+    pub(in crate::storage) lost_more: u64,
 }
 
 impl<'c> Salvage<'c> {
-    pub(in crate::storage) fn new(connection: &'c Connection) -> Self {
-        // Both are asked for what they may know: they may be damaged too.
-        let expected = Rows(connection).usages().unwrap_or_default();
+    /// Reads the database in `file` on a connection to it.
+    pub(in crate::storage) fn new(connection: &'c Connection, file: &Path) -> Self {
+        let page_bytes = connection.pragma_query_value(None, "page_size", |row| row.get(0));
+        let firsts = page_bytes.map(|bytes: u32| leaves::firsts(file, bytes as usize));
         Self {
             connection,
             last: None,
             floor: None,
             gap: None,
-            expected,
+            firsts: firsts.unwrap_or_default(),
+            // Both are asked for what they may know: they may be damaged too.
+            expected: Rows(connection).usages().ok(),
             page: Vec::new(),
             bytes: 0,
-            last_version: Header::read(connection).map_or(0, |header| header.last_version),
+            last_version: Header::read(connection)
+                .map(|header| header.last_version)
+                .ok(),
             lost: Vec::new(),
+            lost_more: 0,
         }
     }
 
@@ -146,6 +158,7 @@ impl<'c> Salvage<'c> {
             expected: self.expected,
             last_version: self.last_version,
             lost: self.lost,
+            lost_more: self.lost_more,
         }
     }
 
@@ -178,11 +191,18 @@ impl<'c> Salvage<'c> {
     fn close_gap(&mut self, before: Option<&Name>) {
         if let Some((after, reason)) = self.gap.take() {
             let before = before.cloned();
-            self.lost.push(Lost::Between {
+            self.lose(Lost::Between {
                 after,
                 before,
                 reason,
             });
+        }
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        match self.lost.len() < TOLD {
+            true => self.lost.push(lost),
+            false => self.lost_more += 1,
         }
     }
 
@@ -191,37 +211,18 @@ impl<'c> Salvage<'c> {
         if self.gap.is_none() {
             self.gap = Some((self.last.clone(), told(fault)));
         }
-        // Seen on the way back, a name may be out of reach from the front: what is behind it is looked for then.
+        // What was aimed at and not found is not aimed at again.
         let met = self.last.as_ref().max(Some(from));
         self.floor = self.floor.as_ref().max(met).cloned();
         let floor = self.floor.clone().unwrap_or_default();
-        let near = candidates(&floor, &self.expected).find_map(|name| {
-            let found = self.first(&name).ok().flatten();
-            found.filter(|name| *name > floor)
-        });
-        self.first_back(near.as_ref(), &floor).or(near)
-    }
-
-    /// The name that comes last on the way back to `floor` from another one, or from the end.
-    fn first_back(&self, from: Option<&Name>, floor: &Name) -> Option<Name> {
-        let end = Name {
-            namespace: char::MAX.to_string(),
-            key: String::new(),
+        let begin = self.firsts.partition_point(|first| *first <= floor);
+        let behind = |first| {
+            self.first(first)
+                .ok()
+                .flatten()
+                .filter(|name| *name > floor)
         };
-        let from = from.unwrap_or(&end);
-        let statement = self.connection.prepare_cached(NAMES_BACK);
-        let mut statement = statement.ok()?;
-        let mut rows = statement.query((&from.namespace, &from.key)).ok()?;
-        let mut first: Option<Name> = None;
-        while let Ok(Some(row)) = rows.next() {
-            match name(row) {
-                Ok(name) if name < *first.as_ref().unwrap_or(from) && name > *floor => {
-                    first = Some(name);
-                }
-                _ => break,
-            }
-        }
-        first
+        self.firsts[begin..].iter().find_map(behind)
     }
 
     /// The first name from this one on.
@@ -238,7 +239,6 @@ impl<'c> Salvage<'c> {
             .and_then(|at| Rows(self.connection).get(at).map_err(|fault| told(&fault)));
         let reason = match found {
             Ok(Some(record)) => {
-                self.last_version = self.last_version.max(record.version);
                 let (namespace, key) = (&*name.namespace, &*name.key);
                 return Some(Change::new(
                     namespace,
@@ -251,7 +251,7 @@ impl<'c> Salvage<'c> {
             Err(reason) => reason,
         };
         let name = name.clone();
-        self.lost.push(Lost::Record { name, reason });
+        self.lose(Lost::Record { name, reason });
         None
     }
 }
@@ -271,37 +271,5 @@ fn name(row: &Row<'_>) -> Result<Name, Fault> {
     Ok(Name {
         namespace: text(0)?,
         key: text(1)?,
-    })
-}
-
-/// Where to look for what can be read behind a name: the nearest first.
-fn candidates(from: &Name, known: &[(Arc<str>, Usage)]) -> impl Iterator<Item = Name> {
-    let own = later(&from.key).map(|key| Name {
-        namespace: from.namespace.clone(),
-        key,
-    });
-    let known = known.iter().map(|(namespace, _)| namespace.to_string());
-    let mut namespaces: Vec<String> = known.filter(|it| *it > from.namespace).collect();
-    if namespaces.is_empty() {
-        namespaces.extend(later(&from.namespace));
-    }
-    let others = namespaces.into_iter().flat_map(|namespace| {
-        let keys = std::iter::once(String::new()).chain(later(""));
-        keys.map(move |key| Name {
-            namespace: namespace.clone(),
-            key,
-        })
-    });
-    own.chain(others)
-}
-
-/// Texts that come behind another one, in their order: it with one more character, and with its last, the one
-/// before that and so on replaced by a later one.
-fn later(text: &str) -> impl Iterator<Item = String> {
-    let replaced = text.char_indices().rev().map(|(at, last)| (at, Some(last)));
-    let ends = std::iter::once((text.len(), None)).chain(replaced);
-    ends.flat_map(move |(at, last)| {
-        let usual = USUAL.filter(move |new| last.is_none_or(|last| *new > last));
-        usual.map(move |new| format!("{}{new}", &text[..at]))
     })
 }

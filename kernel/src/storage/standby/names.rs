@@ -15,7 +15,7 @@ pub(super) fn copying(path: &Path) -> PathBuf {
 }
 
 /// Where it stands how far a standby is.
-pub(super) fn progress(path: &Path) -> PathBuf {
+pub(in crate::storage) fn progress(path: &Path) -> PathBuf {
     beside(path, ".progress")
 }
 

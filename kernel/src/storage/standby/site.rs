@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::super::sqlite::{Brake, Header, files};
+use super::super::sqlite::{Brake, Header, Lock, files};
 use super::super::{OpenError, Sqlite, StorageAdapter};
 use super::names;
 use super::trouble::Broken;
@@ -162,24 +162,39 @@ impl Site {
         database.close().await.map_err(Broken::Write)?;
         // Before it takes the place of one that may be better, all of it is read back.
         let checked = open(&file.0, true).await?;
+        let header = checked.own_header().map_err(Broken::Write)?;
         checked.close().await.map_err(Broken::Write)?;
+        if header.id != self.id || !header.following {
+            // Where a disk was attached meanwhile, it is another file of that name.
+            let path = file.0.clone();
+            return Err(Broken::Unreadable { path });
+        }
         self.settle().await?;
+        // Copying takes a while: what has come to its place since then is looked at, and kept out from here on.
+        let lock = Lock::take(&self.path).map_err(Broken::Open)?;
+        self.check_replaceable()?;
         let replaced = files::replace(&self.path, &file.0);
         replaced.map_err(Broken::file("replace", &self.path))?;
+        drop(lock);
         open(&self.path, false).await
     }
 
     /// Brings what is in the log of the old standby into its file: until the new one is there, it is the one.
     async fn settle(&self) -> Result<(), Broken> {
-        if !self.path.exists() {
+        if self.check_replaceable()? == Place::Nothing {
             return Ok(());
         }
         match open(&self.path, false).await {
             Ok(old) => old.close().await.map_err(Broken::Write),
-            Err(error @ Broken::Open(OpenError::InUse { .. })) => Err(error),
             // What is so damaged is no standby that could be lost.
-            Err(_) => Ok(()),
+            Err(Broken::Open(OpenError::Damaged { .. })) => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether there is nothing, or a standby of this primary, whatever it has.
+    fn check_replaceable(&self) -> Result<Place, Broken> {
+        self.look(u64::MAX)
     }
 }
 
@@ -203,6 +218,40 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    /// What has come to the place of a standby while it was copied stays there.
+    #[tokio::test]
+    async fn what_came_meanwhile_is_not_replaced() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("b.db");
+        let primary = Sqlite::open(home.path().join("a.db")).expect("it opens");
+        let header = primary.own_header().expect("it is open");
+        let site = Site::new(path.clone(), &primary, &header);
+
+        let fresh = site.begin().await.expect("a new one");
+        let later = Sqlite::open(&path).expect("it opens");
+        later
+            .follow(&header.id, header.epoch)
+            .await
+            .expect("it is open");
+        later.raise_epoch().await.expect("it is open");
+        later.close().await.expect("it closes");
+        let there = fs::read(&path).expect("it is there");
+        let refused = site.put(fresh).await.expect_err("a later primary is there");
+        assert!(matches!(refused, Broken::TakenOver { .. }), "{refused}");
+        assert!(fs::read(&path).expect("it is there") == there);
+
+        fs::write(&path, "dear diary").expect("it is ours");
+        let fresh = site.begin().await.expect("a new one");
+        let refused = site.put(fresh).await.expect_err("a file is there");
+        assert!(matches!(refused, Broken::Unreadable { .. }), "{refused}");
+        assert_eq!(fs::read(&path).expect("it is there"), b"dear diary");
+
+        fs::remove_file(&path).expect("it is there");
+        let fresh = site.begin().await.expect("a new one");
+        let standby = site.put(fresh).await.expect("nothing is there");
+        assert!(standby.own_header().expect("it is open").following);
+    }
 
     #[tokio::test]
     async fn only_a_standby_of_this_primary_is_written_to() {

@@ -37,7 +37,7 @@ type Name = (Arc<str>, Arc<str>);
 fn salvaged(path: &Path) -> (BTreeMap<Name, Change>, Vec<Lost>) {
     let connection = Connection::open(path).expect("a file");
     let mut all = BTreeMap::new();
-    let read = Salvage::new(&connection).read(|page| {
+    let read = Salvage::new(&connection, path).read(|page| {
         for change in page {
             let name = (change.namespace.clone(), change.key.clone());
             all.insert(name, change);
@@ -92,6 +92,37 @@ async fn a_lost_page_takes_its_own_records_with_it() {
         }
     }
     assert!(leaves > 100, "{leaves} leaves");
+}
+
+/// What lies between two damaged pages is read, however they lie.
+#[tokio::test]
+async fn two_lost_pages_take_their_own_records_with_them() {
+    let directory = directory();
+    let path = directory.path().join("db");
+    let all = filled(&path).await;
+    let bytes = fs::read(&path).expect("reads");
+    let damaged = directory.path().join("damaged.db");
+    let cells = |page: usize| usize::from(bytes[page * PAGE + 4]);
+    let leaves: Vec<_> = (1..bytes.len() / PAGE)
+        .filter(|page| bytes[page * PAGE] == 10 && bytes[page * PAGE + 3] == 0)
+        .collect();
+    assert!(leaves.len() > 20, "{leaves:?}");
+    for (at, first) in leaves.iter().enumerate() {
+        for second in &leaves[at + 1..] {
+            let mut bytes = bytes.clone();
+            for page in [first, second] {
+                bytes[page * PAGE..(page + 1) * PAGE].fill(0);
+            }
+            fs::write(&damaged, &bytes).expect("writes");
+            let (found, lost) = salvaged(&damaged);
+            let missing = all.len() - found.len();
+            let most = cells(*first) + cells(*second) + 2;
+            assert!(
+                missing <= most,
+                "{first} and {second}: {missing} of {most}, {lost:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
