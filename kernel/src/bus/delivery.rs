@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::hub::Hub;
 use super::queue::Queue;
@@ -39,6 +39,34 @@ impl Delivery {
             waiting,
         }
     }
+
+    /// Whether any subscription still waits for room. Nobody is woken when none does any more.
+    pub(crate) fn is_pending(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(self).poll(&mut cx).is_pending()
+    }
+
+    /// Withdraws the event from the subscriptions that `stuck` waits for, and from no others.
+    pub(crate) fn give_up_on(&mut self, stuck: &Self) {
+        let is_stuck =
+            |queue: &Arc<Queue>| stuck.waiting.iter().any(|(it, _)| Arc::ptr_eq(it, queue));
+        let given_up = self.waiting.extract_if(.., |(queue, _)| is_stuck(queue));
+        withdraw(&self.hub, given_up);
+    }
+
+    /// Waits from now on for what `other` waits for, too.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.waiting.append(&mut other.waiting);
+    }
+}
+
+/// Takes an event back from where it still waits.
+fn withdraw(hub: &Hub, tickets: impl Iterator<Item = (Arc<Queue>, u64)>) {
+    for (queue, ticket) in tickets {
+        if queue.withdraw(ticket) {
+            hub.overflowed();
+        }
+    }
 }
 
 impl Future for PublishOutcome {
@@ -68,10 +96,6 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        for (queue, ticket) in self.waiting.drain(..) {
-            if queue.withdraw(ticket) {
-                self.hub.overflowed();
-            }
-        }
+        withdraw(&self.hub, self.waiting.drain(..));
     }
 }

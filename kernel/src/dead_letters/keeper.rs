@@ -13,19 +13,38 @@ use crate::storage::{Batch, Expect, Query, Storage, StorageError};
 const AT_A_TIME: usize = 256;
 /// How long a storage that refuses is left alone.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long an end may take.
+const END: Duration = Duration::from_secs(5);
 
+/// Keeps letters until the end, and then in bounded time what is left, also where the storage does
+/// not answer.
 pub(super) async fn keep(letters: DeadLetters, storage: Storage) {
-    if let Err(error) = read(&letters, &storage).await {
+    let too_late = async {
+        letters.reached(Phase::Ending).await;
+        letters.0.clock.sleep(END).await;
+    };
+    tokio::select! {
+        () = read_and_write(&letters, &storage) => {}
+        () = too_late => log::error!(
+            "the storage takes longer than {END:?} for the dead letters: \
+             what has changed in them and is not written down is given up"
+        ),
+    }
+    letters.enter(Phase::Ended);
+}
+
+async fn read_and_write(letters: &DeadLetters, storage: &Storage) {
+    if let Err(error) = read(letters, storage).await {
         // Their numbers are not known: what is written now might overwrite them.
         log::error!("the dead letters of before cannot be read, and new ones not kept: {error}");
-        return letters.enter(Phase::Ended);
+        return;
     }
     letters.enter(Phase::Keeping);
     let mut is_told = false;
     loop {
         // Asked first: what comes before the end is written.
         let is_ending = letters.has_reached(Phase::Ending);
-        match write_some(&letters, &storage).await {
+        match write_some(letters, storage).await {
             Ok(true) => is_told = false,
             Ok(false) if is_ending => break,
             Ok(false) => letters.0.changed.notified().await,
@@ -44,7 +63,6 @@ pub(super) async fn keep(letters: DeadLetters, storage: Storage) {
             }
         }
     }
-    letters.enter(Phase::Ended);
 }
 
 /// Writes some of what has changed; false if nothing has.

@@ -160,8 +160,9 @@ impl JournalError {
                 source: StorageError::Quota(spent),
                 ..
             } if namespace_of(&spent.namespace).is_some() => {
-                "so much waits to be published: see which subscription has no room for it, \
-                 or raise the quota in the configuration"
+                "so much waits to be published: see which subscription has no room for it; what \
+                 a kernel left that is gone is taken over when one starts; or raise the quota in \
+                 the configuration"
             }
             Self::Storage { source, .. } => return source.hint(),
             Self::NotJson { .. } => "a text is a JSON string only in double quotes",

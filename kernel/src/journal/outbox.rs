@@ -71,8 +71,6 @@ struct Shared {
     work: Work,
     /// Bounds the memory of all lines; held while a page is read and published.
     pages: Semaphore,
-    /// Whether the storage is known to refuse, so that it is said once.
-    has_failed: AtomicBool,
     /// Whether there may be a sign of life.
     is_shown: AtomicBool,
 }
@@ -112,7 +110,6 @@ impl Outbox {
             is_open: AtomicBool::new(false),
             work: Work::default(),
             pages: Semaphore::new(PAGES),
-            has_failed: AtomicBool::new(false),
             is_shown: AtomicBool::new(false),
         }))
     }
@@ -166,17 +163,8 @@ impl Outbox {
         batch: Batch,
         line: &Arc<str>,
     ) -> Result<Vec<Outcome>, StorageError> {
-        let (this, line) = (self.clone(), line.clone());
-        this.0.work.begin();
-        let applying = self.0.runtime.spawn(async move {
-            let applied = this.0.storage.apply(batch).await;
-            if let Err(error) = &applied {
-                this.look_for_late(&line, error);
-            }
-            // After an error, too: it may have been written all the same.
-            this.0.work.written(line);
-            applied
-        });
+        let writing = Writing::begin(self, line);
+        let applying = self.0.runtime.spawn(writing.apply(batch));
         applying.await.unwrap_or(Err(StorageError::Closed))
     }
 
@@ -222,8 +210,8 @@ impl Outbox {
     }
 
     fn begin_lines(&self, lines: &mut JoinSet<()>) {
-        for (line, after) in self.0.work.take() {
-            lines.spawn_on(Line::new(self, line, after).run(), &self.0.runtime);
+        for to_tell in self.0.work.take() {
+            lines.spawn_on(Line::new(self, to_tell).run(), &self.0.runtime);
         }
     }
 
@@ -235,17 +223,6 @@ impl Outbox {
         let publisher = self.0.bus.publisher(source);
         publishers.insert(source.into(), publisher.clone());
         publisher
-    }
-
-    /// Says that the storage refuses, once until it does not.
-    fn failed(&self, error: &StorageError) {
-        if !self.0.has_failed.swap(true, Ordering::Relaxed) {
-            log::warn!("events of the journal wait for the storage: {error}");
-        }
-    }
-
-    fn succeeded(&self) {
-        self.0.has_failed.store(false, Ordering::Relaxed);
     }
 
     /// Sleeps; false if the end comes before.
@@ -272,6 +249,46 @@ impl Outbox {
         // The sender lives as long as this does.
         let _ = self.0.phase.subscribe().wait_for(|now| *now >= phase).await;
     }
+}
+
+/// An event that is being written; ends it, however that comes.
+struct Writing {
+    outbox: Outbox,
+    line: Arc<str>,
+    /// Whether it may have been written: also after most errors, and where nobody knows.
+    is_perhaps: bool,
+}
+
+impl Writing {
+    fn begin(outbox: &Outbox, line: &Arc<str>) -> Self {
+        outbox.0.work.begin();
+        Self {
+            outbox: outbox.clone(),
+            line: line.clone(),
+            is_perhaps: true,
+        }
+    }
+
+    async fn apply(mut self, batch: Batch) -> Result<Vec<Outcome>, StorageError> {
+        let applied = self.outbox.0.storage.apply(batch).await;
+        if let Err(error) = &applied {
+            self.outbox.look_for_late(&self.line, error);
+            self.is_perhaps = !has_written_nothing(error);
+        }
+        applied
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.outbox.0.work.written(&self.line, self.is_perhaps);
+    }
+}
+
+/// Whether an error says that a batch was not written, and will not be.
+fn has_written_nothing(error: &StorageError) -> bool {
+    use StorageError::{Conflict, Invalid, Quota};
+    matches!(error, Conflict(_) | Invalid(_) | Quota(_))
 }
 
 /// Where the events of a namespace wait.

@@ -1,11 +1,10 @@
 //! One line of events, told in the order in which they were written. Where one waits for a
 //! subscriber to make room, the rest stay behind it, in the storage.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::work::ToTell;
 use super::{Outbox, Phase, RETRY, message, namespace_of};
 use crate::{
     bus::{Delivery, Draft, JSON, PublishOutcome},
@@ -31,8 +30,11 @@ pub(super) struct Line {
     end: Option<String>,
     /// How many are read at once: few while they are waited for one by one.
     at_a_time: usize,
-    /// The event that found no room in time. As long as it finds none, no other is waited for.
+    /// What found no room in time. As long as it finds none in a subscription, no other event
+    /// waits for that one.
     stuck: Option<Delivery>,
+    /// Whether the storage is known to refuse, so that it is said once.
+    has_failed: bool,
 }
 
 /// An event that all have but those that make no room for it.
@@ -43,16 +45,16 @@ struct Waiting {
 }
 
 impl Line {
-    /// One that begins behind a key.
-    pub(super) fn new(outbox: &Outbox, place: Arc<str>, after: Option<Arc<str>>) -> Self {
+    pub(super) fn new(outbox: &Outbox, to_tell: ToTell) -> Self {
         Self {
             outbox: outbox.clone(),
-            place,
-            last: after,
+            place: to_tell.line,
+            last: to_tell.after,
             published: Vec::new(),
             end: None,
             at_a_time: AT_A_TIME,
-            stuck: None,
+            stuck: to_tell.stuck,
+            has_failed: false,
         }
     }
 
@@ -67,7 +69,10 @@ impl Line {
             if is_ending {
                 return self.leave(&error);
             }
-            self.outbox.failed(&error);
+            if !std::mem::replace(&mut self.has_failed, true) {
+                let name = self.name();
+                log::warn!("events of the journal in {name} wait for the storage: {error}");
+            }
             self.outbox.sleep(RETRY).await;
         }
     }
@@ -104,7 +109,7 @@ impl Line {
             .after(self.last.as_deref())?
             .limit(self.at_a_time)?;
         let mut entries = outbox.0.storage.list(query).await?.entries;
-        outbox.succeeded();
+        self.has_failed = false;
         if let Some(end) = &self.end {
             entries.retain(|entry| *entry.key <= **end);
         }
@@ -115,7 +120,7 @@ impl Line {
         for (count, entry) in entries.into_iter().enumerate() {
             self.last = Some(entry.key.clone());
             match self.publish(&entry) {
-                Ok(Some((topic, delivery))) if !self.is_stuck() => {
+                Ok(Some((topic, delivery))) => {
                     self.at_a_time = count + 1;
                     let key = entry.key;
                     return Some(Waiting {
@@ -124,7 +129,7 @@ impl Line {
                         delivery,
                     });
                 }
-                Ok(_) => self.published.push(entry.key),
+                Ok(None) => self.published.push(entry.key),
                 // It stays: a newer kernel may have written it.
                 Err(error) => {
                     log::error!("`{}/{}` cannot be told: {error}", self.place, entry.key);
@@ -136,8 +141,8 @@ impl Line {
         None
     }
 
-    /// Publishes an event; answers its topic and the wait for room, if there is one.
-    fn publish(&self, entry: &Entry) -> Result<Option<(String, Delivery)>, String> {
+    /// Publishes an event; answers its topic and the wait for room, if it is to be waited for.
+    fn publish(&mut self, entry: &Entry) -> Result<Option<(String, Delivery)>, String> {
         let told = message::Told::of(entry)?;
         let draft = Draft {
             topic: &told.topic,
@@ -147,7 +152,9 @@ impl Line {
         };
         let outcome = self.outbox.publisher(&told.source).send(draft);
         match outcome.map_err(|error| error.to_string())? {
-            PublishOutcome::Waiting(delivery) => Ok(Some((told.topic, delivery))),
+            PublishOutcome::Waiting(mut delivery) => Ok(self
+                .is_awaited(&mut delivery)
+                .then_some((told.topic, delivery))),
             PublishOutcome::Ready(_) => Ok(None),
         }
     }
@@ -167,7 +174,10 @@ impl Line {
                      until they do, others from {} are not held up for them",
                     self.name(),
                 );
-                self.stuck = Some(delivery);
+                match &mut self.stuck {
+                    Some(stuck) => stuck.join(delivery),
+                    none => *none = Some(delivery),
+                }
             }
             () = self.outbox.reached(Phase::Ending) => return false,
         }
@@ -175,11 +185,14 @@ impl Line {
         true
     }
 
-    /// Whether those who made no room in time have made none since.
-    fn is_stuck(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        let stuck = self.stuck.as_mut();
-        stuck.is_some_and(|delivery| Pin::new(delivery).poll(&mut cx).is_pending())
+    /// Gives up on those who made no room in time and have made none since; whether the event
+    /// waits for anybody else.
+    fn is_awaited(&mut self, delivery: &mut Delivery) -> bool {
+        self.stuck.take_if(|stuck| !stuck.is_pending());
+        if let Some(stuck) = &self.stuck {
+            delivery.give_up_on(stuck);
+        }
+        delivery.is_pending()
     }
 
     /// Deletes what was published.
@@ -219,6 +232,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.outbox.0.work.done(&self.place);
+        self.stuck.take_if(|stuck| !stuck.is_pending());
+        self.outbox.0.work.done(&self.place, self.stuck.take());
     }
 }

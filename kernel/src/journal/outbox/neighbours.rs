@@ -3,13 +3,15 @@
 //! A kernel that has something to tell writes a sign of life every second until it is told. One
 //! whose events stay while its sign does not change for [`SILENCE`] is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::life::sign_of;
 use super::{EVENTS, NAMESPACE, Outbox, RETRY, message, namespace_of};
-use crate::storage::{Batch, Entry, Expect, Invalid, Page, Query, Since, StorageError, appended};
+use crate::storage::{
+    Batch, Entry, Expect, Invalid, Page, Query, Since, StorageError, Trouble, appended,
+};
 
 /// How long a kernel is looked at before it is held to be gone.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -34,10 +36,14 @@ type Foreign = BTreeMap<(Arc<str>, String), Option<u64>>;
 impl Outbox {
     /// Takes over what those have left who are gone; false if the end comes before that is known.
     pub(super) async fn take_over(&self) -> bool {
+        let mut has_failed = false;
         loop {
             match self.try_to_take_over().await {
                 Ok(is_known) => return is_known,
-                Err(error) => self.failed(&error),
+                Err(error) if !std::mem::replace(&mut has_failed, true) => log::warn!(
+                    "events of the journal wait until it is known what was left before: {error}"
+                ),
+                Err(_) => {}
             }
             if !self.sleep(RETRY).await {
                 return false;
@@ -55,9 +61,9 @@ impl Outbox {
             return Ok(false);
         }
         for (line, owner) in left.keys() {
-            self.take_all(line, owner, last).await?;
+            let taken = self.take_all(line, owner, last).await;
+            self.or_damaged(line, taken)?;
         }
-        self.succeeded();
         Ok(true)
     }
 
@@ -70,39 +76,74 @@ impl Outbox {
                 return Ok(false);
             }
             let now = self.foreign(last).await?;
-            // Told by now, or its owner lives.
-            left.retain(|events, sign| now.get(events) == Some(sign));
+            // Told by now, or its owner lives. One that took its sign away has ended, and left them.
+            left.retain(|events, sign| {
+                now.get(events)
+                    .is_some_and(|now| now.is_none() || now == sign)
+            });
         }
         Ok(true)
     }
 
     /// Who has events up to a version, and where.
     async fn foreign(&self, last: u64) -> Result<Foreign, StorageError> {
-        let signs = self.signs().await?;
+        let signs = match self.0.neighbours {
+            Neighbours::None => HashMap::new(),
+            Neighbours::Perhaps => self.signs().await?,
+        };
         let mut foreign = Foreign::new();
         for (line, _) in self.0.storage.usage().await? {
             if namespace_of(&line).is_none() {
                 continue;
             }
-            let mut after = None;
-            // The first event of each owner tells enough.
-            while let Some(first) = self
-                .page(&line, EVENTS, after.as_deref(), 1)
-                .await?
-                .entries
-                .pop()
-            {
-                let owner = owner(&first.key).unwrap_or_default();
-                let version = message::version(&first.key);
-                if owner != self.0.owner && version.is_some_and(|version| version <= last) {
-                    let sign = signs.get(owner).copied();
-                    foreign.insert((line.clone(), owner.to_owned()), sign);
-                }
-                let others = appended(&format!("{EVENTS}{owner}/"), u64::MAX);
-                after = Some(others.max(first.key.to_string()));
+            let owners = self.owners(&line, last).await;
+            for owner in self.or_damaged(&line, owners)?.unwrap_or_default() {
+                let sign = signs.get(&owner).copied();
+                foreign.insert((line.clone(), owner), sign);
             }
         }
         Ok(foreign)
+    }
+
+    /// Which others have events up to a version in a line.
+    async fn owners(&self, line: &str, last: u64) -> Result<Vec<String>, StorageError> {
+        let (mut owners, mut after) = (Vec::new(), None);
+        loop {
+            // The first event of each tells enough.
+            let page = self.page(line, EVENTS, after.as_deref(), 1).await?;
+            let Some(Entry { key, .. }) = page.entries.first() else {
+                return Ok(owners);
+            };
+            let owner = owner(key).unwrap_or_default();
+            let is_of_before = message::version(key).is_some_and(|version| version <= last);
+            if owner != self.0.owner && is_of_before {
+                owners.push(owner.to_owned());
+            }
+            let others = appended(&format!("{EVENTS}{owner}/"), u64::MAX);
+            after = Some(others.max(key.to_string()));
+        }
+    }
+
+    /// Lets a line be told no more if what lies there is not to be had, and others be; an error
+    /// that may pass concerns all.
+    fn or_damaged<T>(
+        &self,
+        line: &Arc<str>,
+        had: Result<T, StorageError>,
+    ) -> Result<Option<T>, StorageError> {
+        match had {
+            Err(error) if is_lasting(&error) => {
+                if self.0.work.damaged(line) {
+                    let namespace = namespace_of(line).unwrap_or_default();
+                    log::error!(
+                        "no events of the journal in `{namespace}` are told before the next start, \
+                         since what lies in `{line}` first cannot be taken over: {error}"
+                    );
+                }
+                Ok(None)
+            }
+            had => had.map(Some),
+        }
     }
 
     async fn page(
@@ -172,6 +213,15 @@ impl Outbox {
         }
         batch.delete(NAMESPACE, &sign_of(owner), Expect::Any)?;
         Ok(batch)
+    }
+}
+
+/// Whether an error is there again whenever the same is tried.
+fn is_lasting(error: &StorageError) -> bool {
+    match error {
+        StorageError::Unavailable { trouble, .. } => *trouble == Trouble::Corrupt,
+        StorageError::Invalid(_) | StorageError::Quota(_) => true,
+        StorageError::Conflict(_) | StorageError::Closed => false,
     }
 }
 

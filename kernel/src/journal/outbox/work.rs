@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::namespace_of;
+use crate::bus::Delivery;
 
 /// What is to be done by one kernel.
 #[derive(Debug, Default)]
@@ -31,22 +32,36 @@ struct State {
     stays: BTreeMap<Arc<str>, Arc<str>>,
     /// Where something may come without being written by us now.
     late: BTreeSet<Arc<str>>,
+    /// Whom a line was given up on for, also while there is nothing in it.
+    stuck: BTreeMap<Arc<str>, Delivery>,
+    /// Where nothing is told: something lies there first that cannot be read.
+    damaged: BTreeSet<Arc<str>>,
     has_ended: bool,
 }
 
+/// A line that is to be told.
+#[derive(Debug)]
+pub(super) struct ToTell {
+    pub(super) line: Arc<str>,
+    /// The key behind which it goes on.
+    pub(super) after: Option<Arc<str>>,
+    /// Whom it does not wait for.
+    pub(super) stuck: Option<Delivery>,
+}
+
 impl Work {
-    /// Something is begun to be written.
+    /// Something is begun to be written; each is [ended](Self::written) once.
     pub(super) fn begin(&self) {
         self.state.lock().under_way += 1;
         self.has_begun.notify_one();
     }
 
-    /// What was begun may have been written there.
-    pub(super) fn written(&self, line: Arc<str>) {
+    /// What was begun has ended; it may have been written there, or is known not to be.
+    pub(super) fn written(&self, line: &Arc<str>, is_perhaps: bool) {
         let mut state = self.state.lock();
         state.under_way -= 1;
-        if !state.has_ended {
-            state.written.insert(line);
+        if is_perhaps && !state.has_ended {
+            state.written.insert(line.clone());
         }
         drop(state);
         self.is_to_do.notify_one();
@@ -64,25 +79,31 @@ impl Work {
         self.state.lock().late.insert(line.clone())
     }
 
-    /// Takes the lines that are to be told, and are not being told; each with the key behind
-    /// which it goes on.
-    pub(super) fn take(&self) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+    /// Takes the lines that are to be told, and are not being told.
+    pub(super) fn take(&self) -> Vec<ToTell> {
         let mut state = self.state.lock();
         let State {
             written,
             told,
             stays,
+            stuck,
+            damaged,
             ..
         } = &mut *state;
-        let taken: Vec<_> = written.difference(told).cloned().collect();
-        for line in &taken {
-            written.remove(line);
-            told.insert(line.clone());
-        }
-        let taken = taken.into_iter();
-        taken
-            .map(|line| (line.clone(), stays.get(&line).cloned()))
-            .collect()
+        let is_to_tell = |line: &Arc<str>| !told.contains(line) && !damaged.contains(line);
+        let taken: Vec<_> = written.extract_if(.., |line| is_to_tell(line)).collect();
+        told.extend(taken.iter().cloned());
+        let to_tell = |line| ToTell {
+            after: stays.get(&line).cloned(),
+            stuck: stuck.remove(&line),
+            line,
+        };
+        taken.into_iter().map(to_tell).collect()
+    }
+
+    /// Nothing is told in a line any more; whether it was until now.
+    pub(super) fn damaged(&self, line: &Arc<str>) -> bool {
+        self.state.lock().damaged.insert(line.clone())
     }
 
     /// There is something up to a key of a line that cannot be told, and stays.
@@ -90,9 +111,12 @@ impl Work {
         self.state.lock().stays.insert(line.clone(), last);
     }
 
-    /// A line that was taken is not told any more.
-    pub(super) fn done(&self, line: &str) {
-        self.state.lock().told.remove(line);
+    /// A line that was taken is not told any more. Whoever made no room in it is remembered.
+    pub(super) fn done(&self, line: &Arc<str>, stuck: Option<Delivery>) {
+        let mut state = self.state.lock();
+        state.told.remove(line);
+        // There is none yet: it was taken with the line.
+        state.stuck.extend(stuck.map(|stuck| (line.clone(), stuck)));
     }
 
     /// What is in a line is left: told again by this kernel, some of it would come twice.

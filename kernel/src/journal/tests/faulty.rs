@@ -23,6 +23,8 @@ pub(super) enum Fate {
     RefusedAfter,
     /// It fails, and is done when it is let.
     Late,
+    /// The adapter panics.
+    Panics,
     /// The kernel ends before it is done.
     CutBefore,
     /// The kernel ends once it is done, before it is answered.
@@ -44,8 +46,11 @@ pub(super) struct Faulty {
     /// Looks at the world just before each commit.
     look: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
     others: OnceLock<Box<Others>>,
-    /// How many entries were listed.
+    /// How many entries were listed, and how often.
     listed: AtomicUsize,
+    lists: AtomicUsize,
+    /// The namespace and the key that no list can have.
+    damaged: OnceLock<[Arc<str>; 2]>,
     late: Mutex<Vec<Batch>>,
     cut: Notify,
 }
@@ -61,6 +66,8 @@ impl Faulty {
             look: OnceLock::new(),
             others: OnceLock::new(),
             listed: AtomicUsize::new(0),
+            lists: AtomicUsize::new(0),
+            damaged: OnceLock::new(),
             late: Mutex::default(),
             cut: Notify::new(),
         })
@@ -74,8 +81,23 @@ impl Faulty {
         assert!(self.others.set(Box::new(others)).is_ok(), "there are some");
     }
 
+    pub(super) fn damage(&self, namespace: &str, key: &str) {
+        let record = [namespace, key].map(Arc::from);
+        assert!(self.damaged.set(record).is_ok(), "one is damaged");
+    }
+
+    fn is_damaged(&self, namespace: &str, page: &Page) -> bool {
+        self.damaged.get().is_some_and(|[of, key]| {
+            namespace == &**of && page.entries.iter().any(|entry| entry.key == *key)
+        })
+    }
+
     pub(super) fn listed(&self) -> usize {
         self.listed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lists(&self) -> usize {
+        self.lists.load(Ordering::Relaxed)
     }
 
     /// Does what has failed before.
@@ -113,9 +135,13 @@ impl Faulty {
 }
 
 fn refused() -> StorageError {
+    unavailable(Trouble::Io)
+}
+
+fn unavailable(trouble: Trouble) -> StorageError {
     StorageError::Unavailable {
         store: "faulty".into(),
-        trouble: Trouble::Io,
+        trouble,
         source: Arc::new(fmt::Error),
     }
 }
@@ -147,6 +173,7 @@ impl StorageAdapter for Faulty {
                     self.late.lock().push(batch);
                     Err(refused())
                 }
+                Fate::Panics => panic!("on purpose"),
                 Fate::CutBefore => self.end().await,
                 Fate::CutAfter => {
                     drop(self.commit(batch).await);
@@ -159,7 +186,11 @@ impl StorageAdapter for Faulty {
     fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
+            self.lists.fetch_add(1, Ordering::Relaxed);
             let page = self.inner.list(query).await?;
+            if self.is_damaged(query.namespace(), &page) {
+                return Err(unavailable(Trouble::Corrupt));
+            }
             self.listed.fetch_add(page.entries.len(), Ordering::Relaxed);
             Ok(page)
         })

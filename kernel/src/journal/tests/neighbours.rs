@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::faulty::{Fate, Faulty};
 use super::outbox::{record, settle};
 use super::*;
+use crate::storage::Query;
 
 /// Lets time go on in steps, so that all that waits for it does what it does.
 pub(super) async fn pass(benches: &[&Bench], seconds: u64) {
@@ -77,6 +78,59 @@ fn who_lives_keeps_its_events() {
                 .all(|(name, _)| !name.starts_with("kernel.outbox")),
             "no sign is left"
         );
+    });
+}
+
+#[test]
+fn what_is_left_by_a_clean_end_is_told_by_one_that_starts_meanwhile() {
+    run(async {
+        let adapter: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+        let ends = Bench::on(adapter.clone(), Neighbours::Perhaps);
+        tokio::spawn(ends.journals.run());
+        let left = record(&ends.journal(), "left").await;
+        pass(&[&ends], 2).await;
+        let mut starts = Bench::on(adapter, Neighbours::Perhaps);
+        starts.open();
+        // It has looked at the sign of life, and sees it taken away.
+        pass(&[&starts], 1).await;
+        ends.journals.close().await;
+        pass(&[&starts], 3).await;
+        assert!(starts.heard.try_recv().is_none(), "it may be told yet");
+        pass(&[&starts], 2).await;
+        assert_eq!(starts.rest().await, [("left".to_owned(), left)]);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_holds_up_its_namespace_alone() {
+    run(async {
+        for neighbours in [Neighbours::None, Neighbours::Perhaps] {
+            let memory: Arc<dyn StorageAdapter> = Arc::new(Memory::new());
+            let before = Bench::on(memory.clone(), neighbours);
+            let aside = |bench: &Bench| {
+                let journal = bench.journals.journal("lamps", "readings", "lamps");
+                journal.expect("valid names")
+            };
+            record(&before.journal(), "unread").await;
+            let mut expect = vec![("left".to_owned(), record(&aside(&before), "left").await)];
+            let damaged = Faulty::over(memory.clone(), Vec::new()).await;
+            let line = "kernel.outbox.meters";
+            let query = Query::new(line, "").expect("a query");
+            let page = memory.list(query).await.expect("a page");
+            damaged.damage(line, &page.entries[0].key);
+            let mut after = Bench::on(damaged, neighbours);
+            after.open();
+            record(&after.journal(), "behind").await;
+            expect.push(("new".to_owned(), record(&aside(&after), "new").await));
+            pass(&[&after], 6).await;
+            assert_eq!(after.rest().await, expect);
+            // Where it is mended, all of it is told in its order.
+            let mut mended = Bench::on(memory, Neighbours::None);
+            mended.open();
+            let told = mended.rest().await;
+            let keys: Vec<_> = told.iter().map(|(key, _)| &**key).collect();
+            assert_eq!(keys, ["unread", "behind"]);
+        }
     });
 }
 

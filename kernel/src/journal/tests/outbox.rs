@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::faulty::{Fate, Faulty};
+use super::neighbours::pass;
 use super::*;
 use crate::storage::{Batch, Query};
 
@@ -181,6 +182,42 @@ fn what_is_written_without_an_answer_is_told() {
         settle().await;
         let event = bench.heard.try_recv().expect("it is told");
         assert_eq!(&*event.topic, "meters.read");
+    });
+}
+
+#[test]
+fn what_is_known_not_to_be_written_is_not_looked_for() {
+    run(async {
+        let adapter = Faulty::over(Arc::new(Memory::new()), Vec::new()).await;
+        let mut bench = Bench::on(adapter.clone(), Neighbours::None);
+        record(&bench.journal(), "k").await;
+        bench.open();
+        settle().await;
+        assert_eq!(bench.hear().await["key"], "k");
+        let before = adapter.lists();
+        record(&bench.journal(), "k").await;
+        settle().await;
+        assert_eq!(adapter.lists() - before, 0, "a repeat");
+        record(&bench.journal(), "other").await;
+        settle().await;
+        assert!(adapter.lists() > before);
+    });
+}
+
+#[test]
+fn a_storage_that_panics_is_not_waited_for() {
+    run(async {
+        let faulty = Faulty::over(Arc::new(Memory::new()), vec![Fate::Panics]).await;
+        let mut bench = Bench::on(faulty, Neighbours::Perhaps);
+        bench.open();
+        let journal = bench.journal();
+        let refused = journal.record("k", payload(&json!("k")), TOPIC).await;
+        refused.expect_err("nobody knows");
+        pass(&[&bench], 3).await;
+        let usage = bench.journals.0.storage.usage().await.expect("read");
+        assert_eq!(usage, [], "no sign of life is given for it");
+        let position = record(&journal, "k").await;
+        assert_eq!(bench.rest().await, [("k".to_owned(), position)]);
     });
 }
 

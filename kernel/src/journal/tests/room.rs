@@ -1,5 +1,6 @@
 //! Subscribers without room: whom they hold up, for how long, and what is bounded meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::outbox::{TOPIC, record, settle};
@@ -8,9 +9,14 @@ use crate::storage::{Query, Quota, Quotas};
 
 /// One that makes no room by itself, and has room for one event.
 fn slow(bench: &Bench, pattern: &str) -> Subscription {
+    back_pressure(bench, pattern, 1)
+}
+
+fn back_pressure(bench: &Bench, pattern: &str, capacity: usize) -> Subscription {
     let options = SubscriptionOptions::new("slow", pattern.parse().expect("a pattern"));
     let overflow = octa_loader::Overflow::BackPressure;
-    bench.bus.subscribe(options.capacity(1).overflow(overflow))
+    let options = options.capacity(capacity).overflow(overflow);
+    bench.bus.subscribe(options)
 }
 
 /// A stream of another namespace.
@@ -70,7 +76,7 @@ fn a_subscriber_without_room_holds_events_up_and_not_for_ever() {
         settle().await;
         assert_eq!(keys(&mut bench.heard), ["f", "g"], "others go on");
         assert_eq!(bench.rest().await, []);
-        assert_eq!(keys(&mut slow), ["d"]);
+        assert_eq!(keys(&mut slow), ["d", "e"], "without those behind");
     });
 }
 
@@ -90,6 +96,97 @@ fn who_makes_room_in_time_misses_nothing() {
             settle().await;
             assert_eq!(key(&mut slow).as_deref(), Some(expect));
         }
+    });
+}
+
+#[test]
+fn who_makes_room_misses_nothing_though_another_makes_none() {
+    run(async {
+        // Of the same events, and of others in the same namespace.
+        for [slow, fast] in [["meters.read"; 2], ["meters.slow", "meters.fast"]] {
+            let bench = Bench::new();
+            let _slow = back_pressure(&bench, slow, 1);
+            let mut fast_one = back_pressure(&bench, fast, 4);
+            let journal = bench.journal();
+            for key in 0..20 {
+                for topic in BTreeSet::from([slow, fast]) {
+                    let key = format!("{topic}/{key}");
+                    let recorded = journal.record(&key, &b"1"[..], Some(topic.into()));
+                    recorded.await.expect("it is recorded");
+                }
+            }
+            bench.open();
+            let mut heard = Vec::new();
+            for _ in 0..100 {
+                bench.clock.advance(Duration::from_secs(1));
+                settle().await;
+                heard.extend(keys(&mut fast_one));
+            }
+            let expect: Vec<_> = (0..20).map(|key| format!("{fast}/{key}")).collect();
+            assert_eq!(heard, expect);
+        }
+    });
+}
+
+#[test]
+fn several_without_room_are_given_up_each_once() {
+    run(async {
+        let mut bench = Bench::new();
+        let topics = ["meters.a", "meters.b"];
+        let [mut first, _second] = topics.map(|topic| slow(&bench, topic));
+        bench.open();
+        let journal = bench.journal();
+        // The second event of each finds no room.
+        for (count, topic) in [0, 0, 1, 1].map(|at| topics[at]).into_iter().enumerate() {
+            let key = format!("first/{count}");
+            let recorded = journal.record(&key, &b"1"[..], Some(topic.into()));
+            recorded.await.expect("it is recorded");
+        }
+        for _ in 0..2 {
+            settle().await;
+            bench.clock.advance(Duration::from_secs(30));
+        }
+        settle().await;
+        assert_eq!(keys(&mut bench.heard).len(), 4);
+        for (count, topic) in topics.into_iter().cycle().take(6).enumerate() {
+            let key = format!("then/{count}");
+            let recorded = journal.record(&key, &b"1"[..], Some(topic.into()));
+            recorded.await.expect("it is recorded");
+            settle().await;
+            assert_eq!(keys(&mut bench.heard), [key], "at once");
+        }
+        assert_eq!(keys(&mut first), ["first/0", "first/1"]);
+    });
+}
+
+#[test]
+fn who_makes_no_room_is_remembered_while_there_is_nothing_to_tell() {
+    run(async {
+        let mut bench = Bench::new();
+        bench.open();
+        let mut slow = slow(&bench, "meters.**");
+        let journal = bench.journal();
+        for key in ["a", "b"] {
+            record(&journal, key).await;
+        }
+        settle().await;
+        bench.clock.advance(Duration::from_secs(30));
+        settle().await;
+        assert_eq!(keys(&mut bench.heard), ["a", "b"]);
+        for key in ["c", "d", "e"] {
+            record(&journal, key).await;
+            settle().await;
+            assert_eq!(keys(&mut bench.heard), [key], "at once");
+            bench.clock.advance(Duration::from_secs(10));
+        }
+        // What it was given up with comes when it makes room, and it is waited for again.
+        assert_eq!(key(&mut slow).as_deref(), Some("a"));
+        for key in ["f", "g"] {
+            record(&journal, key).await;
+            settle().await;
+        }
+        assert_eq!(keys(&mut bench.heard), ["f"], "the rest stay behind");
+        assert_eq!(keys(&mut slow), ["b", "f"]);
     });
 }
 
@@ -207,7 +304,8 @@ fn what_waits_is_bounded_by_the_quota_of_the_namespace_over_restarts() {
             let begins = "cannot record key `c` in stream `readings` of `meters`: \
                           `kernel.outbox.meters/";
             let ends = "its quota is 2000 (hint: so much waits to be published: see which \
-                        subscription has no room for it, or raise the quota in the configuration)";
+                        subscription has no room for it; what a kernel left that is gone is taken \
+                        over when one starts; or raise the quota in the configuration)";
             assert!(
                 refused.starts_with(begins) && refused.ends_with(ends),
                 "{refused}"
