@@ -12,6 +12,7 @@ mod readers;
 mod schema;
 mod server;
 mod session;
+mod shared;
 mod snapshot;
 mod tls;
 mod watches;
@@ -25,23 +26,25 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use self::claim::Unopened;
 use self::known::unsigned;
-use self::queue::{Hold, Job, Ticket};
-use self::readers::Readers;
+use self::queue::{Hold, Job, Reply, Ticket};
+use self::readers::{Readers, Reading};
 use self::server::Server;
 use self::session::Session;
+use self::shared::Shared;
 use self::snapshot::Taken;
 use self::within::Within;
-use self::writer::{Shared, Writer};
+use self::writer::Writer;
 use super::batch::{Batch, Outcome};
 use super::change::{Change, Changes, Since, Usage};
 use super::record::{Address, Entry, PAGE_BYTES, Page, Query, Record};
-use super::{BoxFuture, Snapshot, StorageAdapter, StorageError};
+use super::{BoxFuture, Snapshot, StorageAdapter, StorageError, Trouble};
 use crate::backoff::backoff;
 pub use config::PostgresConfig;
 pub use error::PostgresError;
@@ -71,7 +74,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub struct Postgres {
     server: Server,
     within: Within,
-    readers: Readers,
+    readers: Arc<Readers>,
     shared: Arc<Shared>,
     statements: Statements,
     /// Taken on close, which ends the writer.
@@ -82,10 +85,24 @@ pub struct Postgres {
 
 /// What readers ask, with the schema in it.
 struct Statements {
-    get: String,
-    list: String,
-    usage: String,
-    news: String,
+    get: Arc<str>,
+    list: Arc<str>,
+    usage: Arc<str>,
+    last_version: Arc<str>,
+    news: Arc<str>,
+}
+
+impl Statements {
+    fn of(server: &Server) -> Self {
+        let sql = |text| server.sql(text).into();
+        Self {
+            get: sql(include_str!("postgres/sql/get.sql")),
+            list: sql(include_str!("postgres/sql/list.sql")),
+            usage: sql(include_str!("postgres/sql/all_usage.sql")),
+            last_version: sql(include_str!("postgres/sql/last_version.sql")),
+            news: sql(include_str!("postgres/sql/news.sql")),
+        }
+    }
 }
 
 impl Postgres {
@@ -101,8 +118,7 @@ impl Postgres {
     /// If called outside of a tokio runtime, which must live for as long as the database is used.
     pub async fn open(config: PostgresConfig) -> Result<Self, PostgresError> {
         let server = Server::new(&config)?;
-        let connected = server.connect("octa").await;
-        let (mut client, _) = connected.map_err(|error| server.opening("connect", error))?;
+        let mut client = server.first().await?;
         schema::prepare(&server, &mut client).await?;
         let failed = |error| server.opening("begin to write", error);
         let forget = server.sql(include_str!("postgres/sql/forget.sql"));
@@ -113,22 +129,20 @@ impl Postgres {
         let row = client.query_one(&contents, &[]).await.map_err(failed)?;
         let shared = Arc::new(Shared::new(unsigned(row.get(0))));
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let within = Within(Handle::current());
         let (running, ended) = watch::channel(());
+        let (at, size) = (server.clone(), config.readers);
+        let readers = Readers::new(at, size, shared.clone(), within.clone());
         let writer = Writer::new(server.clone(), session, name, shared.clone());
         tokio::spawn(async move {
             writer.run(jobs).await;
             drop(running);
         });
         Ok(Self {
-            within: Within(Handle::current()),
-            readers: Readers::new(server.clone(), config.readers),
+            readers: Arc::new(readers),
+            within,
             shared,
-            statements: Statements {
-                get: server.sql(include_str!("postgres/sql/get.sql")),
-                list: server.sql(include_str!("postgres/sql/list.sql")),
-                usage: server.sql(include_str!("postgres/sql/all_usage.sql")),
-                news: server.sql(include_str!("postgres/sql/news.sql")),
-            },
+            statements: Statements::of(&server),
             queue: Mutex::new(Some(queue)),
             ended,
             server,
@@ -143,46 +157,58 @@ impl Postgres {
     /// Hands a write to the writer and waits for its answer.
     async fn write<T>(&self, job: impl FnOnce(Ticket<T>) -> Job) -> Result<T, StorageError> {
         let hold = Arc::new(Hold::default());
-        let (reply, answer) = oneshot::channel();
-        let job = job(Ticket::new(reply, hold.clone()));
-        let asking = self.ask(job, answer);
-        match tokio::time::timeout(self.server.patience, asking).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let lost = self.shared.lost.lock().clone();
-                Err(self.server.given_up(lost, hold.give_up()))
-            }
+        let asking = self.ask(|reply| job(Ticket::new(reply, hold.clone())));
+        match asking.await {
+            Some(answer) => answer,
+            None => Err(self.server.given_up(self.shared.lost(), hold.give_up())),
         }
-    }
-
-    async fn ask<T>(
-        &self,
-        job: Job,
-        answer: oneshot::Receiver<Result<T, StorageError>>,
-    ) -> Result<T, StorageError> {
-        let queue = self.queue.lock().clone().ok_or(StorageError::Closed)?;
-        queue.send(job).await.map_err(|_| StorageError::Closed)?;
-        // A caller that waits for its answer must not keep the writer from ending.
-        drop(queue);
-        answer.await.unwrap_or(Err(StorageError::Closed))
     }
 
     /// Brings the watches to where the database is.
     async fn catch_up(&self) -> Result<(), StorageError> {
-        let (reply, answer) = oneshot::channel();
-        let asking = self.ask(Job::CatchUp(reply), answer);
-        match tokio::time::timeout(self.server.patience, asking).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let lost = self.shared.lost.lock().clone();
-                Err(lost.unwrap_or_else(|| self.server.silent()))
+        let silent = || self.shared.lost().unwrap_or_else(|| self.server.silent());
+        let caught_up = self.ask(Job::CatchUp).await;
+        caught_up.unwrap_or_else(|| Err(silent()))
+    }
+
+    /// What the writer answers for as long as callers wait, if it does.
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Option<Result<T, StorageError>> {
+        let end = Instant::now() + self.server.patience;
+        let (reply, answer) = Reply::until(end);
+        let asking = async {
+            match self.enqueue(job(reply)).await {
+                // Without one it had no time left for it, and this has not either.
+                Ok(()) => answer.await.ok(),
+                Err(closed) => Some(Err(closed)),
             }
-        }
+        };
+        timeout_at(end, asking).await.ok().flatten()
+    }
+
+    /// Waits for a place in the queue in a task, which uses it as soon as it is given one, and lets go of the queue:
+    /// the future of a caller could keep the place from all others, and the writer from ending.
+    async fn enqueue(&self, job: Job) -> Result<(), StorageError> {
+        let queue = self.queue.lock().clone().ok_or(StorageError::Closed)?;
+        let job = match queue.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(StorageError::Closed),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let waiting = async move { queue.send(job).await };
+        let sent = self.within.task(waiting).await;
+        sent.and_then(Result::ok).ok_or(StorageError::Closed)
     }
 
     async fn watch(&self, since: Since<'_>) -> Result<Changes, StorageError> {
+        let watches = &self.shared.watches;
+        // Who only wants to know where it would begin does not watch yet.
+        if since.after().is_none() && !watches.is_watched() {
+            let last_version = Reading::of(&self.statements.last_version);
+            let rows = self.readers.read(last_version).await?;
+            let last_version = rows.first().map_or(0, |row| unsigned(row.get(0)));
+            return Ok(Changes::new(Vec::new(), last_version));
+        }
         loop {
-            let watches = &self.shared.watches;
             let is_ahead = since.after().is_none_or(|after| after > watches.seen());
             if is_ahead || !watches.is_watched() {
                 self.catch_up().await?;
@@ -197,18 +223,19 @@ impl Postgres {
         }
     }
 
-    /// Reads changes that are no longer in memory but still in the database.
+    /// Reads changes that are no longer in memory but still in the database. Where that is refused, they are missed.
     async fn recall(&self, since: Since<'_>, missed: Changes) -> Result<Changes, StorageError> {
         let Some(after) = since.after().filter(|after| *after < missed.next) else {
             return Ok(missed);
         };
         let parameters = session::news_parameters(after);
-        let parameters = parameters.each_ref().map(|it| it as &(dyn ToSql + Sync));
-        let rows = self
-            .readers
-            .read(&self.statements.news, &parameters)
-            .await?;
-        let mut found = session::linked(after, rows);
+        let news = Reading::of(&self.statements.news);
+        let news = parameters.into_iter().fold(news, Reading::with);
+        let mut found = match self.readers.read(news).await {
+            Ok(rows) => session::linked(after, rows),
+            Err(error) if is_refusal(&error) => return Ok(missed),
+            Err(error) => return Err(error),
+        };
         let wants = |it: &Change| since.wants(&it.namespace, &it.key);
         found.changes.retain(wants);
         Ok(found)
@@ -217,14 +244,14 @@ impl Postgres {
 
 impl StorageAdapter for Postgres {
     fn get<'a>(&'a self, at: Address<'a>) -> BoxFuture<'a, Result<Option<Record>, StorageError>> {
-        self.within.clone().run(Box::pin(async move {
-            let (namespace, key) = (at.namespace(), at.key());
-            let rows = self
-                .readers
-                .read(&self.statements.get, &[&namespace, &key])
-                .await?;
+        Box::pin(async move {
+            let get = Reading::of(&self.statements.get);
+            let get = get
+                .with(at.namespace().to_owned())
+                .with(at.key().to_owned());
+            let rows = self.readers.read(get).await?;
             Ok(rows.first().map(|row| record(row, 0)))
-        }))
+        })
     }
 
     fn apply(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Outcome>, StorageError>> {
@@ -234,23 +261,22 @@ impl StorageAdapter for Postgres {
     }
 
     fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
-        self.within.clone().run(Box::pin(async move {
-            let (namespace, start) = (query.namespace(), query.start());
+        Box::pin(async move {
+            let (namespace, start) = (query.namespace().to_owned(), query.start());
             // A key cannot have the NUL by which it starts behind one: that one is left out by name.
             let behind = start.strip_suffix('\0');
             let (start, but) = behind.map_or((&*start, ""), |behind| (behind, behind));
+            let (start, but) = (start.to_owned(), but.to_owned());
             let (entries, bytes) = (query.most() as i64 + 1, PAGE_BYTES as i64);
-            let parameters: [&(dyn ToSql + Sync); 5] = [&namespace, &start, &but, &entries, &bytes];
-            let rows = self
-                .readers
-                .read(&self.statements.list, &parameters)
-                .await?;
+            let list = Reading::of(&self.statements.list);
+            let list = list.with(namespace).with(start).with(but);
+            let rows = self.readers.read(list.with(entries).with(bytes)).await?;
             let entries = rows.iter().map(|row| {
                 let key: &str = row.get(0);
                 Ok(Entry::new(key, record(row, 1)))
             });
             query.page(entries)
-        }))
+        })
     }
 
     fn changes<'a>(&'a self, since: Since<'a>) -> BoxFuture<'a, Result<Changes, StorageError>> {
@@ -258,14 +284,15 @@ impl StorageAdapter for Postgres {
     }
 
     fn usage(&self) -> BoxFuture<'_, Result<Vec<(Arc<str>, Usage)>, StorageError>> {
-        self.within.clone().run(Box::pin(async {
-            let rows = self.readers.read(&self.statements.usage, &[]).await?;
+        Box::pin(async {
+            let usage = Reading::of(&self.statements.usage);
+            let rows = self.readers.read(usage).await?;
             let usage = rows.iter().map(|row| {
                 let (records, bytes) = (unsigned(row.get(1)), unsigned(row.get(2)));
                 (row.get::<_, &str>(0).into(), Usage { records, bytes })
             });
             Ok(usage.collect())
-        }))
+        })
     }
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, StorageError>> {
@@ -273,8 +300,11 @@ impl StorageAdapter for Postgres {
             if self.readers.is_closed() {
                 return Err(StorageError::Closed);
             }
+            if let Some(busy) = self.shared.busy() {
+                return Err(busy);
+            }
             let taking = Taken::begin(self.server.clone(), self.within.clone());
-            match tokio::time::timeout(self.server.patience, taking).await {
+            match timeout(self.server.patience, taking).await {
                 Ok(Ok(taken)) => Ok(Box::new(taken) as Box<dyn Snapshot>),
                 Ok(Err(error)) => Err(error::unavailable(&self.server.store, error)),
                 Err(_) => Err(self.server.silent()),
@@ -311,6 +341,17 @@ impl fmt::Debug for Postgres {
             .field("readers", &self.readers)
             .field("shared", &self.shared)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether it is about what was asked, rather than the way to the server.
+fn is_refusal(error: &StorageError) -> bool {
+    use Trouble::{Busy, Credentials, Unreachable};
+    match error {
+        StorageError::Unavailable { trouble, .. } => {
+            !matches!(trouble, Busy | Credentials | Unreachable)
+        }
+        _ => false,
     }
 }
 

@@ -13,15 +13,16 @@ use super::error::PostgresError;
 /// The longest name that PostgreSQL does not cut.
 const MAX_NAME_BYTES: usize = 63;
 /// Plans are made once, for tables of any size: none may be made for the empty ones that a new database has.
-const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
-     -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off";
+const PLANS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+     SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
 /// Where a PostgreSQL database is, and how long it is waited for.
 ///
 /// Neither [`Debug`](fmt::Debug) nor an error shows the password.
 #[derive(Clone)]
 pub struct PostgresConfig {
-    /// The address, without a password: `postgres://user@host:port/database?sslmode=verify-full&sslrootcert=/ca.pem`.
+    /// The address of a server, or of a pooler in front of it that gives each connection a session of its own;
+    /// without a password: `postgres://user@host:port/database?sslmode=verify-full&sslrootcert=/ca.pem`.
     ///
     /// `sslmode` is `disable`; `prefer`, which is the default and encrypts if the server can; `require`, which
     /// encrypts or fails; or `verify-full`, which besides wants a certificate for the host that one of
@@ -108,9 +109,10 @@ impl PostgresConfig {
             .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .connect_timeout(self.connect_timeout)
             .tcp_user_timeout(self.patience)
-            .keepalives_idle(self.patience)
-            .options(format!("{PLANS} -c statement_timeout={timeout}"));
+            .keepalives_idle(self.patience);
         Ok(Meant {
+            // Not among what a connection begins with: poolers refuse or ignore that.
+            settings: format!("{PLANS}; SET statement_timeout = {timeout}"),
             store: store(&client),
             client,
             encryption,
@@ -138,6 +140,8 @@ impl fmt::Debug for PostgresConfig {
 #[derive(Debug)]
 pub(super) struct Meant {
     pub(super) client: Config,
+    /// The statements that each connection begins with.
+    pub(super) settings: String,
     pub(super) encryption: Encryption,
     pub(super) schema: String,
     /// What errors call the database.

@@ -117,6 +117,14 @@ pub enum PostgresError {
         /// The newest that is known here.
         known: i32,
     },
+    /// A pooler is in the way that gives one session to several connections.
+    #[error(
+        "the PostgreSQL server of `{store}` is behind a pooler that lets several connections share a session, expected one for each"
+    )]
+    SharedSession {
+        /// The database.
+        store: Arc<str>,
+    },
     /// Others have it, and it was to be had alone; or the other way round.
     #[error("the database `{store}` is in use by {holders}")]
     InUse {
@@ -162,6 +170,10 @@ impl PostgresError {
             }
             Self::MissingRight { grant, .. } => format!("let an owner grant it: {grant}"),
             Self::NewerFormat { .. } => "use the newer kernel, or name another schema".to_owned(),
+            Self::SharedSession { .. } => {
+                "let the pooler give each connection a session (`pool_mode = session`), or name the server itself"
+                    .to_owned()
+            }
             Self::InUse { end, .. } if end.is_empty() => "try again".to_owned(),
             Self::InUse { end, .. } => format!(
                 "stop what runs there, or wait until it is done; to end the connection of one that is gone: {end}"

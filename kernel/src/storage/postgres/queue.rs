@@ -1,4 +1,4 @@
-//! What the writer is asked to do, and who waits for it.
+//! What the writer is asked to do, and who waits for it, until when.
 
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -7,13 +7,11 @@ use std::sync::atomic::{
 };
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::super::StorageError;
 use super::super::batch::{Batch, Outcome};
 use super::super::change::Change;
-
-/// Where an answer goes.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
 /// What the writer can be asked to do.
 #[derive(Debug)]
@@ -22,6 +20,15 @@ pub(super) enum Job {
     Replicate(Vec<Change>, u64, Ticket<()>),
     /// Brings the watches to where the database is.
     CatchUp(Reply<()>),
+}
+
+/// Where an answer goes, for as long as it is waited for.
+///
+/// The writer knows when that ends: the future of a caller says nothing where nobody polls or drops it.
+#[derive(Debug)]
+pub(super) struct Reply<T> {
+    answer: oneshot::Sender<Result<T, StorageError>>,
+    end: Instant,
 }
 
 /// Who waits for a write.
@@ -38,6 +45,23 @@ pub(super) struct Hold(AtomicU8);
 const WAITING: u8 = 0;
 const UNDER_WAY: u8 = 1;
 const GIVEN_UP: u8 = 2;
+
+impl<T> Reply<T> {
+    /// Makes one, and what receives it.
+    pub(super) fn until(end: Instant) -> (Self, oneshot::Receiver<Result<T, StorageError>>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { answer, end }, receiver)
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.answer.is_closed() && Instant::now() < self.end
+    }
+
+    pub(super) fn send(self, answer: Result<T, StorageError>) {
+        // Who stopped waiting has lost the answer, not what was done.
+        drop(self.answer.send(answer));
+    }
+}
 
 impl Hold {
     /// Gives the write up for good, unless it is under way.
@@ -58,7 +82,7 @@ impl<T> Ticket<T> {
     }
 
     pub(super) fn is_awaited(&self) -> bool {
-        !self.reply.is_closed()
+        self.reply.is_awaited()
     }
 
     /// Takes the write in hand, unless it was given up.
@@ -72,7 +96,6 @@ impl<T> Ticket<T> {
     }
 
     pub(super) fn answer(self, answer: Result<T, StorageError>) {
-        // Who stopped waiting has lost the answer, not the write.
-        drop(self.reply.send(answer));
+        self.reply.send(answer);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{StorageError, Trouble};
@@ -18,6 +18,7 @@ use super::tls;
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) config: Config,
+    pub(super) settings: String,
     pub(super) tls: MakeRustlsConnect,
     pub(super) schema: String,
     pub(super) store: Arc<str>,
@@ -42,6 +43,7 @@ impl Server {
     pub(super) fn new(config: &PostgresConfig) -> Result<Self, PostgresError> {
         let Meant {
             client,
+            settings,
             encryption,
             schema,
             store,
@@ -49,6 +51,7 @@ impl Server {
         Ok(Self {
             tls: tls::connector(&encryption)?,
             config: client,
+            settings,
             schema,
             store,
             is_exclusive: config.exclusive,
@@ -77,7 +80,23 @@ impl Server {
         let (client, connection) = config.connect(self.tls.clone()).await?;
         let (tell, told) = watch::channel(0);
         tokio::spawn(listen(connection, tell));
+        client.batch_execute(&self.settings).await?;
         Ok((client, told))
+    }
+
+    /// Opens the first connection. Refuses a pooler that gives one session to several connections: what a lock, a
+    /// setting or a `LISTEN` is made on would be anybody's.
+    pub(super) async fn first(&self) -> Result<Client, PostgresError> {
+        let failed = |error| self.opening("connect", error);
+        let (first, _) = self.connect("octa").await.map_err(failed)?;
+        let (second, _) = self.connect("octa").await.map_err(failed)?;
+        // One that is busy may give it two by chance: it is not noticed then.
+        match share_session(&first, &second).await.map_err(failed)? {
+            true => Err(PostgresError::SharedSession {
+                store: self.store.clone(),
+            }),
+            false => Ok(first),
+        }
     }
 
     /// The server does not answer.
@@ -152,6 +171,18 @@ impl Server {
         }
     }
 
+    /// Why there is no connection for a writer that had one.
+    pub(super) fn unopened(&self, error: Unopened) -> StorageError {
+        match error {
+            Unopened::Failed(error) => error::unavailable(&self.store, error),
+            Unopened::InUse(holders) => StorageError::Unavailable {
+                store: self.store.clone(),
+                trouble: Trouble::Busy,
+                source: Arc::new(holders),
+            },
+        }
+    }
+
     /// Why there is no connection for the first writer.
     pub(super) fn beginning(&self, error: Unopened) -> PostgresError {
         match error {
@@ -188,6 +219,20 @@ impl Server {
     }
 }
 
+/// Whether the server does what two connections ask for in one session. Nothing is prepared for that: a session may
+/// have a statement of this name by somebody else.
+async fn share_session(first: &Client, second: &Client) -> Result<bool, tokio_postgres::Error> {
+    let process = async |client: &Client| {
+        let answers = client.simple_query("SELECT pg_backend_pid()").await?;
+        let mut rows = answers.iter().filter_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        Ok(rows.next())
+    };
+    Ok(process(first).await? == process(second).await?)
+}
+
 /// Moves what goes over a connection until it ends.
 async fn listen<S>(mut connection: Connection<Socket, S>, tell: watch::Sender<u64>)
 where
@@ -199,5 +244,21 @@ where
         {
             tell.send_replace(version);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use octa_test_servers::postgres;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_two_connections_share_is_seen() {
+        let Some(server) = postgres() else { return };
+        let database = server.database("share");
+        let server = Server::new(&PostgresConfig::new(database.url())).expect("a valid address");
+        let client = server.first().await.expect("each has its own");
+        assert!(share_session(&client, &client).await.expect("it answers"));
     }
 }

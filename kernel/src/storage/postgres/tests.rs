@@ -2,6 +2,7 @@
 
 mod claiming;
 mod encryption;
+mod holding;
 mod loss;
 mod opening;
 mod reading;

@@ -1,9 +1,11 @@
 //! Lets futures be polled anywhere that need the runtime which the database was opened in.
 
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use super::super::BoxFuture;
 
@@ -18,6 +20,26 @@ impl Within {
             handle: self.0,
             future,
         })
+    }
+
+    /// What a task answers, which ends by itself, also when nobody polls this; or when this is dropped.
+    ///
+    /// Nothing, if the runtime ends before.
+    pub(super) async fn task<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let mut only = JoinSet::new();
+        only.spawn_on(future, &self.0);
+        match only
+            .join_next()
+            .await?
+            .map_err(|ended| ended.try_into_panic())
+        {
+            Ok(answer) => Some(answer),
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(_)) => None,
+        }
     }
 }
 

@@ -4,22 +4,20 @@
 //! was under way is then either known to be committed, or done once more.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::super::StorageError;
 use super::super::batch::{Batch, Outcome};
 use super::super::change::Change;
 use super::super::plan::{Plan, Refusal};
-use super::super::{StorageError, Trouble};
-use super::claim::Unopened;
 use super::error::{self, unavailable};
 use super::known::{Asked, Known};
 use super::queue::{Job, Reply, Ticket};
 use super::server::Server;
 use super::session::{Failure, Session};
-use super::watches::Watches;
+use super::shared::Shared;
 use super::written::Written;
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::backoff::backoff;
@@ -31,23 +29,6 @@ const GROUP_BYTES: usize = 4 << 20;
 /// So many changes, or their bytes, are written between two looks at what is kept for watches.
 const UNTRIMMED: usize = 4_096;
 const UNTRIMMED_BYTES: usize = 8 << 20;
-
-/// What the writer shares with the callers.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) watches: Watches,
-    /// Why there is no connection, while there is none.
-    pub(super) lost: Mutex<Option<StorageError>>,
-}
-
-impl Shared {
-    pub(super) fn new(last_version: u64) -> Self {
-        Self {
-            watches: Watches::new(last_version),
-            lost: Mutex::new(None),
-        }
-    }
-}
 
 type Waiting = (Batch, Ticket<Vec<Outcome>>);
 type Answer = Result<Vec<Outcome>, Refusal>;
@@ -66,8 +47,9 @@ pub(super) struct Writer {
     attempts: u32,
     /// It has connected, or was refused, and has not seen yet what was written before.
     is_behind: bool,
-    /// How often it was refused to see it since.
+    /// How often it was refused to see it since, and when it tries again.
     refusals: u32,
+    next_look: Instant,
     untrimmed: (usize, usize),
     /// Came while a group was gathered, and is none of it.
     next: Option<Job>,
@@ -100,6 +82,7 @@ impl Writer {
             attempts: 0,
             is_behind: false,
             refusals: 0,
+            next_look: Instant::now(),
             untrimmed: (UNTRIMMED, 0),
             next: None,
         }
@@ -135,14 +118,10 @@ impl Writer {
                     () = self.connect() => continue,
                 }
             };
-            let pause = match self.refusals {
-                0 => Duration::ZERO,
-                refusals => backoff(FIRST_PAUSE, LONGEST_PAUSE, refusals, &self.name),
-            };
             tokio::select! {
                 biased;
                 job = jobs.recv() => return job.map(Turn::Job),
-                () = tokio::time::sleep(pause), if self.is_behind => return Some(Turn::Told),
+                () = sleep_until(self.next_look), if self.is_behind => return Some(Turn::Told),
                 told = session.told.changed() => match told {
                     Ok(()) if *session.told.borrow_and_update() > self.shared.watches.seen() => {
                         return Some(Turn::Told);
@@ -159,16 +138,15 @@ impl Writer {
         let mut bytes = first.0.bytes();
         let mut group = vec![first];
         while group.len() < GROUP && bytes < GROUP_BYTES {
-            match jobs.try_recv() {
-                Ok(Job::Apply(batch, ticket)) => {
+            match jobs.try_recv().ok() {
+                Some(Job::Apply(batch, ticket)) => {
                     bytes += batch.bytes();
                     group.push((batch, ticket));
                 }
-                Ok(other) => {
-                    self.next = Some(other);
+                other => {
+                    self.next = other;
                     break;
                 }
-                Err(_) => break,
             }
         }
         group
@@ -232,6 +210,10 @@ impl Writer {
         plan: impl FnOnce(&mut Known) -> (Written, T),
         is_awaited: impl Fn() -> bool,
     ) -> Result<T, Undone> {
+        if self.refusals > 0 && self.next_look <= Instant::now() {
+            // Here rather than under the lock that others wait for; what became of it is seen there.
+            drop(self.catch_up().await);
+        }
         let session = self.session.as_ref().ok_or(Undone::Again)?;
         let mut known = match session.begin(asked).await {
             Ok(known) => known,
@@ -239,12 +221,8 @@ impl Writer {
         };
         // What others wrote is told before what is written behind it.
         let watches = &self.shared.watches;
-        let is_behind = watches.is_watched() && watches.seen() < known.last_version;
-        if is_behind && let Err(undone) = self.catch_up().await {
-            if let Some(session) = &self.session {
-                session.roll_back().await;
-            }
-            return Err(undone);
+        if watches.is_watched() && watches.seen() < known.last_version {
+            self.look_back(known.last_version).await?;
         }
         let (written, answer) = plan(&mut known);
         let session = self.session.as_ref().ok_or(Undone::Again)?;
@@ -261,9 +239,34 @@ impl Writer {
                 self.lost(error);
                 self.settle(is_awaited).await?;
             }
+            // It may be the trimming that was refused: what is written is tried without it.
+            Err(Failure::Refused(_)) if trims => {
+                self.untrimmed = (0, 0);
+                return Err(Undone::Again);
+            }
             Err(failure) => return Err(self.failed(failure)),
         }
         Ok(answer)
+    }
+
+    /// Brings the watches to where a transaction is that was begun. Where it is refused to look, they have missed
+    /// that: it is no reason to refuse a write.
+    async fn look_back(&mut self, last_version: u64) -> Result<(), Undone> {
+        if self.refusals > 0 {
+            // It would be refused again, and the transaction would end with it.
+            self.shared.watches.skip(last_version);
+            return Ok(());
+        }
+        let Err(undone) = self.catch_up().await else {
+            return Ok(());
+        };
+        if let Some(session) = &self.session {
+            session.roll_back().await;
+        }
+        Err(match undone {
+            Undone::Refused(_) => Undone::Again,
+            undone => undone,
+        })
     }
 
     /// Tells the watches, and counts what is kept for those of others.
@@ -302,7 +305,7 @@ impl Writer {
             }
             attempts += 1;
             let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, attempts, &self.name);
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
         }
         Err(Undone::Unknown)
     }
@@ -333,6 +336,8 @@ impl Writer {
         let undone = self.failed(failure);
         if let Undone::Refused(error) = &undone {
             self.refusals = self.refusals.saturating_add(1);
+            let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, self.refusals, &self.name);
+            self.next_look = Instant::now() + pause;
             if self.refusals == 1 {
                 log::warn!("changes are not told: {error}");
             }
@@ -341,13 +346,13 @@ impl Writer {
     }
 
     async fn answer_catch_up(&mut self, reply: Reply<()>) {
-        while self.connected(|| !reply.is_closed()).await {
+        while self.connected(|| reply.is_awaited()).await {
             let answer = match self.watch_and_catch_up().await {
                 Err(Undone::Again) => continue,
                 Err(Undone::Refused(error)) => Err(error),
                 Ok(()) | Err(Undone::Unknown) => Ok(()),
             };
-            return drop(reply.send(answer));
+            return reply.send(answer);
         }
     }
 
@@ -383,17 +388,17 @@ impl Writer {
     async fn connect(&mut self) {
         if self.attempts > 0 {
             let pause = backoff(FIRST_PAUSE, LONGEST_PAUSE, self.attempts, &self.name);
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
         }
         self.attempts += 1;
         let opening = Session::open(&self.server, &self.name);
-        match tokio::time::timeout(self.server.silence, opening).await {
+        match timeout(self.server.silence, opening).await {
             Ok(Ok(session)) => {
                 self.session = Some(session);
                 self.is_behind = true;
-                *self.shared.lost.lock() = None;
+                self.shared.connected();
             }
-            Ok(Err(error)) => *self.shared.lost.lock() = Some(self.unopened(error)),
+            Ok(Err(error)) => self.shared.unconnected(self.server.unopened(error)),
             Err(_) => {}
         }
     }
@@ -416,17 +421,6 @@ impl Writer {
             "storage `{}` lost its connection: {error}",
             self.server.store
         );
-    }
-
-    fn unopened(&self, error: Unopened) -> StorageError {
-        match error {
-            Unopened::Failed(error) => self.unavailable(error),
-            Unopened::InUse(holders) => StorageError::Unavailable {
-                store: self.server.store.clone(),
-                trouble: Trouble::Busy,
-                source: Arc::new(holders),
-            },
-        }
     }
 
     fn unavailable(&self, error: tokio_postgres::Error) -> StorageError {

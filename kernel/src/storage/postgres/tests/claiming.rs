@@ -1,10 +1,12 @@
 //! Who wants a database alone, and who has it already.
 
+use std::time::Duration;
+
 use octa_test_servers::{Database, Proxy, postgres};
 
 use super::super::super::{Storage, StorageError, Trouble};
 use super::super::{Postgres, PostgresConfig, PostgresError};
-use super::{RUNTIME, goes_on, impatient, json, open, set, storage, value};
+use super::{RUNTIME, assert_trouble, goes_on, impatient, json, open, set, storage, until, value};
 
 /// What is told of those that have it.
 #[track_caller]
@@ -117,8 +119,42 @@ fn who_comes_back_waits_for_one_that_has_it_alone() {
                 break;
             }
         }
-        assert_eq!(value(&away, "k").await.as_deref(), Some("1"));
+        // Nor is it shown what is half replaced.
+        assert_trouble(away.get("a", "k").await, Trouble::Busy);
+        assert_trouble(away.usage().await, Trouble::Busy);
+        let snapshot = away.adapter().snapshot().await;
+        assert_trouble(snapshot.map(drop), Trouble::Busy);
         one.close().await.expect("closes");
         goes_on(&away).await;
+        assert_eq!(value(&away, "k").await.as_deref(), Some("1"));
+    });
+}
+
+/// Whoever has it alone is done in time.
+#[test]
+fn a_read_waits_for_one_that_has_it_alone() {
+    let Some(server) = postgres() else { return };
+    let database = server.database("wait");
+    let proxy = Proxy::start(server.port());
+    RUNTIME.block_on(async {
+        let mut config = PostgresConfig::new(database.url_through(&proxy));
+        config.patience = Duration::from_secs(60);
+        let opened = Postgres::open(config).await.expect("opens");
+        let shared = opened.shared.clone();
+        let away = Storage::new(opened);
+        set(&away, "k", "1").await;
+        proxy.hold();
+        proxy.cut();
+        let one = storage(alone(&database)).await;
+        proxy.heal();
+        until(|| shared.busy().is_some()).await;
+        let connections = proxy.accepted();
+        let reading = tokio::spawn(async move { value(&away, "k").await });
+        // Each attempt of the writer to have it back is a connection; none is one to read.
+        until(|| proxy.accepted() >= connections + 2).await;
+        assert!(!reading.is_finished());
+        set(&one, "k", "2").await;
+        one.close().await.expect("closes");
+        assert_eq!(reading.await.expect("it ends well").as_deref(), Some("2"));
     });
 }

@@ -117,6 +117,26 @@ fn who_read_what_another_wrote_watches_from_there() {
     });
 }
 
+/// Reading all that others write is for those who wait for it.
+#[test]
+fn who_asks_where_to_begin_does_not_watch_yet() {
+    let Some(server) = postgres() else { return };
+    let database = server.database("begin");
+    let other = Storage::new(open(&database.url(), "octa"));
+    let opened = open(&database.url(), "octa");
+    let shared = opened.shared.clone();
+    let storage = Storage::new(opened);
+    RUNTIME.block_on(async {
+        let before = set(&other, "k", "0").await;
+        let now = storage.changes(Since::all(None)).await.expect("a place");
+        assert_eq!((now.next, now.changes.len()), (before, 0));
+        assert!(!shared.watches.is_watched());
+        let version = set(&other, "k", "1").await;
+        assert_eq!(hear(storage, now.next, 1).await, [version]);
+        assert!(shared.watches.is_watched());
+    });
+}
+
 #[test]
 fn a_kernel_that_comes_later_goes_on_where_another_was() {
     let Some(server) = postgres() else { return };

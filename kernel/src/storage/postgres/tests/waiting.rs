@@ -27,6 +27,26 @@ fn a_statement_that_takes_too_long_is_ended() {
     });
 }
 
+/// Also where one reads.
+#[test]
+fn a_read_that_takes_too_long_is_ended() {
+    let Some(server) = postgres() else { return };
+    let database = server.database("locked");
+    RUNTIME.block_on(async {
+        let storage = impatient(database.url()).await;
+        let mut other = connect(&database).await;
+        let held = other.transaction().await.expect("begins");
+        let lock = "LOCK TABLE octa.records IN ACCESS EXCLUSIVE MODE";
+        held.batch_execute(lock).await.expect("the lock is taken");
+        let late = storage.get("a", "k").await;
+        let words = format!("{late:?}");
+        assert!(words.contains("due to statement timeout"), "{words}");
+        assert_trouble(late, Trouble::Timeout);
+        held.rollback().await.expect("ends");
+        assert_eq!(value(&storage, "k").await, None);
+    });
+}
+
 #[test]
 fn a_server_that_stands_still_is_not_waited_for_for_ever() {
     let Some(server) = own_postgres() else { return };
