@@ -63,8 +63,7 @@ async fn a_look_that_is_refused_refuses_no_write() {
     let outcomes = answer.await.expect("an answer");
     let outcomes = outcomes.expect("the batch is written");
     assert_eq!(outcomes[0].version(), Some(before + 1));
-    assert_eq!(
-        (writer.refusals, writer.shared.watches.seen()),
-        (1, before + 1)
-    );
+    // More than once, where the server is slow to answer.
+    assert!(writer.refusals > 0, "the look was refused");
+    assert_eq!(writer.shared.watches.seen(), before + 1);
 }
