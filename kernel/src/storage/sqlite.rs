@@ -7,6 +7,7 @@ mod format;
 mod header;
 mod health;
 mod lock;
+mod log;
 mod open;
 mod page;
 mod place;

@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::mpsc;
 
 use super::super::copy::{self, Contents, CopyError, Progress, Step};
-use super::super::sqlite::{self, Lock, Lost, files};
+use super::super::sqlite::{self, Damage, Lock, Lost, files};
 use super::super::{OpenError, Sqlite, StorageAdapter, StorageError, Usage, Usages};
 use super::error::{BackupError, READ, about, io};
 use super::made::{Made, Target};
@@ -138,7 +138,7 @@ pub async fn salvage(
     let lock = Lock::take_as_it_is(&files::resolve(damaged)).map_err(unreadable)?;
     let (copy, unread) = copied(damaged, directory)?;
     drop(lock);
-    let connection = sqlite::salvaged(&copy.file).map_err(unreadable)?;
+    let (connection, log_damage) = sqlite::salvaged(&copy.file).map_err(unreadable)?;
     let made = Made::new(directory, path)?;
     let failed = |source| BackupError::Make {
         path: path.into(),
@@ -171,10 +171,15 @@ pub async fn salvage(
         });
     }
     // It has dropped its end of the channel last of all, unless it has panicked, which was told.
-    let Ok(found) = reader.join() else {
+    let Ok(mut found) = reader.join() else {
         let error = io::Error::other("the thread that reads it panicked");
         return Err(SalvageError::Thread(error));
     };
+    if let Some(Damage::Log { frame, .. }) = log_damage {
+        let log = files::log(damaged);
+        let reason = Damage::Log { log, frame }.to_string();
+        found.lost.push(Lost::Latest { reason });
+    }
     if done == 0 && !found.lost.is_empty() {
         let path = damaged.into();
         let lost = found.lost;

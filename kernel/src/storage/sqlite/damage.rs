@@ -36,6 +36,18 @@ pub enum Damage {
         /// The log, with what was written last.
         log: PathBuf,
     },
+    /// The log does not fit together, and not only at its end, as a crash leaves it.
+    #[error(
+        "{} of its log `{}` does not match its checksum, and commits come behind it",
+        log_part(*frame),
+        log.display()
+    )]
+    Log {
+        /// The log, with what was written last.
+        log: PathBuf,
+        /// The number of the first frame that is damaged; 0 is the head of the log.
+        frame: u64,
+    },
     /// The file is shorter than it was.
     #[error("it has {found} bytes, expected at least {expected}")]
     Length {
@@ -145,6 +157,13 @@ impl Damage {
     pub(super) fn structure(found: &str) -> Self {
         let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
         Self::Structure { found }
+    }
+}
+
+fn log_part(frame: u64) -> String {
+    match frame {
+        0 => "the head".to_owned(),
+        frame => format!("frame {frame}"),
     }
 }
 

@@ -13,6 +13,7 @@ use super::files;
 use super::format::{self, APPLICATION, Content, FORMAT};
 use super::header::Header;
 use super::lock::Lock;
+use super::log;
 use super::place::Place;
 
 /// What is kept of a log that a long snapshot let grow.
@@ -184,6 +185,7 @@ pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
     let path = locate(path)?;
     let mut lock = Lock::of(&path)?;
     refuse_log_alone(&path)?;
+    refuse_damaged_log(&path)?;
     let is_there = path.exists();
     // Declared before the connection, so that it is closed after it.
     let file = files::private()
@@ -222,6 +224,7 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
+    refuse_damaged_log(&path)?;
     let connection = connect(&path).map_err(|e| OpenError::of(&path, e.into()))?;
     let header = match recognise(&path, &connection)? {
         Content::Nothing => return Ok(None),
@@ -231,16 +234,33 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, OpenError> {
     header.map(Some).map_err(|e| OpenError::of(&path, e))
 }
 
-/// Opens a copy of a database for what can still be read of it.
-pub(in crate::storage) fn salvaged(path: &Path) -> Result<Connection, OpenError> {
+/// Opens a copy of a database for what can still be read of it, with the damage in its log, which is read as far as
+/// it goes.
+pub(in crate::storage) fn salvaged(path: &Path) -> Result<(Connection, Option<Damage>), OpenError> {
     refuse_log_alone(path)?;
+    let damage = damage_of_log(path)?;
     let mut connection = connect(path).map_err(|e| OpenError::of(path, e.into()))?;
     let fault = match recognise(path, &connection)? {
         Content::Nothing => Some(Damage::structure("there is nothing in it").into()),
         Content::Format(1) => format::migrate(&mut connection).err(),
         _ => None,
     };
-    fault.map_or(Ok(connection), |fault| Err(OpenError::of(path, fault)))
+    match fault {
+        None => Ok((connection, damage)),
+        Some(fault) => Err(OpenError::of(path, fault)),
+    }
+}
+
+fn damage_of_log(path: &Path) -> Result<Option<Damage>, OpenError> {
+    log::damage(path).map_err(io("read", &files::log(path)))
+}
+
+/// SQLite takes damage in a log for its end, and drops what was acknowledged behind it.
+fn refuse_damaged_log(path: &Path) -> Result<(), OpenError> {
+    match damage_of_log(path)? {
+        None => Ok(()),
+        Some(damage) => Err(OpenError::damaged(path.to_owned(), damage)),
+    }
 }
 
 /// SQLite deletes a log that it finds beside an empty file, and all that was acknowledged and is only there.

@@ -57,12 +57,18 @@ pub enum Lost {
         /// What is wrong there.
         reason: String,
     },
+    /// What was written last.
+    Latest {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Record { name, reason } => write!(f, "record `{name}`: {reason}"),
+            Self::Latest { reason } => write!(f, "what was written last: {reason}"),
             Self::Between {
                 after,
                 before,

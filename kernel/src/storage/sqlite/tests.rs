@@ -5,6 +5,7 @@ mod damage;
 mod disks;
 mod formats;
 mod killed;
+mod log;
 mod moved;
 mod salvage;
 mod snapshots;
