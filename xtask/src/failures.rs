@@ -2,7 +2,7 @@
 //! lines is read from its end.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow};
@@ -16,13 +16,16 @@ const TESTS: usize = 20;
 
 /// Runs `command`, whose standard output is passed on; an error names the tests that failed.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
+    succeed_into(command, &mut io::stdout())
+}
+
+fn succeed_into(command: &mut Command, out: &mut dyn Write) -> Result<()> {
     let child = command.stdout(Stdio::piped()).spawn();
     let mut child = child.with_context(|| format!("cannot run `{}`", line(command)))?;
     let mut failures = Failures::default();
     let stdout = child.stdout.take().context("its output is not ours")?;
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.context("cannot read what tests print")?;
-        let mut out = io::stdout().lock();
         out.write_all(&line)?;
         out.write_all(b"\n")?;
         failures.read(&String::from_utf8_lossy(&line));
@@ -141,8 +144,15 @@ failed: d
     fn an_error_names_them() {
         let mut tests = Command::new("sh");
         let script = "printf 'failures:\\n\\n---- a::b stdout ----\\nno\\n\\nfailures:\\n    a::b\\n'; exit 101";
-        let error = succeed(tests.args(["-c", script])).unwrap_err().to_string();
+        let mut passed_on = Vec::new();
+        let error = succeed_into(tests.args(["-c", script]), &mut passed_on);
+        let error = error.unwrap_err().to_string();
         assert!(error.ends_with("\nfailed: a::b\n    no"), "{error}");
-        succeed(&mut Command::new("true")).unwrap();
+        let passed_on = String::from_utf8(passed_on).unwrap();
+        assert!(
+            passed_on.ends_with("\nfailures:\n    a::b\n"),
+            "{passed_on}"
+        );
+        succeed_into(&mut Command::new("true"), &mut Vec::new()).unwrap();
     }
 }

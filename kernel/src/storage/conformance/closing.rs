@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::super::{Address, Expect, Query, Since, Storage, StorageError, Usage};
@@ -57,7 +59,7 @@ async fn closing_ends_all_waiting(storage: Storage) {
         assert!(early.is_pending(), "watchers of nothing end: {early:?}");
         waiting.push(watcher);
     }
-    let writers = write_until_closed(&storage);
+    let (writers, _) = write_until_closed(&storage);
     storage.close().await.expect("closes");
     for watcher in waiting {
         assert_closed("a watcher", Err::<(), _>(watcher.await));
@@ -78,11 +80,16 @@ async fn hear_until_closed(storage: &Storage, mut since: Since<'static>) -> Stor
     }
 }
 
+const WRITERS: u32 = 16;
+
 /// Writers that go on until the storage is closed; each returns what was acknowledged last.
-fn write_until_closed(storage: &Storage) -> JoinSet<(String, u64)> {
+///
+/// With them comes what has a permit for each writer that was acknowledged anything.
+fn write_until_closed(storage: &Storage) -> (JoinSet<(String, u64)>, Arc<Semaphore>) {
     let mut writers = JoinSet::new();
-    for writer in 0..16 {
-        let storage = storage.clone();
+    let begun = Arc::new(Semaphore::new(0));
+    for writer in 0..WRITERS {
+        let (storage, begun) = (storage.clone(), begun.clone());
         writers.spawn(async move {
             let key = format!("{writer}");
             let mut last = 0;
@@ -94,7 +101,10 @@ fn write_until_closed(storage: &Storage) -> JoinSet<(String, u64)> {
                         .map(drop)
                 });
                 match storage.apply(pair).await {
-                    Ok(outcomes) => last = outcomes[0].version().unwrap_or(last),
+                    Ok(outcomes) => {
+                        begun.add_permits(usize::from(last == 0));
+                        last = outcomes[0].version().unwrap_or(last);
+                    }
                     Err(StorageError::Closed) => break (key, last),
                     Err(other) => panic!("expected an answer or the end, found `{other}`"),
                 }
@@ -102,7 +112,7 @@ fn write_until_closed(storage: &Storage) -> JoinSet<(String, u64)> {
             }
         });
     }
-    writers
+    (writers, begun)
 }
 
 /// What is there when a database is left, to be found in it later.
@@ -182,16 +192,9 @@ pub(super) async fn go_on(storage: Storage, before: Left) -> BTreeMap<String, u6
         "told {heard:?} after a reopening"
     );
 
-    let writers = write_until_closed(&storage);
-    // Some are acknowledged before the end, and some are on their way.
-    while storage
-        .get("flight", "7")
-        .await
-        .expect("a read answers")
-        .is_none()
-    {
-        tokio::task::yield_now().await;
-    }
+    let (writers, begun) = write_until_closed(&storage);
+    // Each is acknowledged something before the end, and some are on their way.
+    drop(begun.acquire_many(WRITERS).await);
     storage.close().await.expect("closes");
     writers.join_all().await.into_iter().collect()
 }
