@@ -160,6 +160,7 @@ impl Store {
         let mut after = None;
         while left > 0 {
             let limit = usize::try_from(left).unwrap_or(MAX_PAGE_ENTRIES);
+            let is_first = after.is_none();
             let request = Request::List {
                 namespace: typed.namespace.clone(),
                 prefix: typed.prefix.clone(),
@@ -171,6 +172,9 @@ impl Store {
                 return Ok(Some(answer));
             }
             let page: Page = serde_json::from_str(answer.data.get()).map_err(Strange::from)?;
+            if page.entries.is_empty() && is_first && !json {
+                output::say(&texts::none(&typed.namespace, &typed.prefix));
+            }
             left -= page.entries.len() as u64;
             print_page(&page.entries, json)?;
             match page.next {

@@ -94,6 +94,16 @@ struct Namespace {
 
 type Text = Result<String, serde_json::Error>;
 
+/// What is said of a list in which nothing is.
+pub(super) fn none(namespace: &str, prefix: &str) -> String {
+    match prefix {
+        "" => format!(
+            "there is no record in `{namespace}`; `octa storage stats` shows the namespaces there are"
+        ),
+        _ => format!("no record of `{namespace}` has a key that starts with `{prefix}`"),
+    }
+}
+
 /// A value, and its version if that is asked for.
 pub(super) fn value(data: &str, with_version: bool) -> Text {
     let Record { version, value, .. } = serde_json::from_str(data)?;

@@ -49,7 +49,7 @@ fn a_backup_is_made_while_the_kernel_works_and_brought_back() {
         let restored = home.answer(&["restore", &text(&file), "--force"]);
         assert_eq!(restored["digest"], again["digest"]);
         assert_eq!(restored["aside"], json!(["HOME/data/octa.db.replaced-1"]));
-        home.check(&["list", "history", "--prefix", "later"], 0, "");
+        home.check(&["list", "history", "--prefix", "later", "--json"], 0, "");
         let serving = Serving::begin(home).await;
         assert_eq!(serving.answer(&["stats"])["records"], 1_500);
         serving.interrupt();

@@ -47,7 +47,17 @@ fn check_values(on: &impl Reached) {
         0,
         &format!("{slashes}  {}  \"x\"\nlamp_1  {next}  -2\n", next + 1),
     );
-    on.check(&["list", "lamps", "--prefix", "b"], 0, "");
+    on.check(
+        &["list", "lamps", "--prefix", "b"],
+        0,
+        "no record of `lamps` has a key that starts with `b`\n",
+    );
+    on.check(
+        &["list", "lams"],
+        0,
+        "there is no record in `lams`; `octa storage stats` shows the namespaces there are\n",
+    );
+    on.check(&["list", "lams", "--json"], 0, "");
     on.check(
         &["list", "lamps", "--prefix", "lamp", "--json"],
         0,
@@ -145,7 +155,7 @@ pub(super) fn check_refusals(on: &impl Reached) {
         0,
         "there was no `kernel.outbox/k`\n",
     );
-    on.check(&["list", "kernel.outbox"], 0, "");
+    on.check(&["list", "kernel.outbox", "--json"], 0, "");
     let error = on.octa(&["get", "lamps", "none", "--json"]);
     let answer: Value = serde_json::from_str(&error.stdout).expect("an envelope");
     assert_eq!((error.code, error.stderr.as_str()), (3, ""));
