@@ -114,12 +114,14 @@ pub struct PluginError(pub Problem);
 pub struct CallOptions {
     /// The time to answer; the configured one by default.
     pub deadline: Option<Duration>,
-    /// What makes repeated calls one.
+    /// What makes repeated calls one: up to 256 bytes; with none, each is done.
     pub idempotency_key: String,
     /// What a provider is chosen by.
     pub routing_key: String,
     /// What ties together everything that this call leads to; 0 for a new one.
     pub correlation_id: u128,
+    /// The trace that this call is a part of, a W3C `traceparent`; handed on as it is.
+    pub trace_context: String,
     /// Whether an error is the end, also where the capability is declared to be tried again.
     pub no_retries: bool,
 }
@@ -282,6 +284,7 @@ impl Kernel {
             remaining: options.deadline,
             routing_key: &options.routing_key,
             idempotency_key: &options.idempotency_key,
+            trace: &options.trace_context,
             ..Envelope::of(HOST)
         };
         let correlation = self.correlation(options.correlation_id);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use octa_plugin_abi::{self as abi, RSlice, RStr, operation::call_flag};
 
-use crate::clock::Moment;
+use crate::{Error, ErrorKind, Result, clock::Moment};
 
 /// What is known of the call that is being handled.
 ///
@@ -57,7 +57,7 @@ struct Owned {
     idempotency_key: String,
     /// What the next calls shall carry; the keys of the call that is handled are its own.
     next_routing_key: String,
-    next_idempotency_key: String,
+    next_idempotency_key: Option<String>,
     next_flags: u32,
 }
 
@@ -165,6 +165,15 @@ impl CallInfo {
         Some(key).filter(|key| !key.is_empty())
     }
 
+    pub(crate) fn trace_context(&self) -> Option<&str> {
+        let trace = match &self.source {
+            Source::Call(CallEnvelope(envelope)) => envelope.trace.as_str(),
+            Source::Owned(owned) => &owned.trace,
+            Source::Nobody | Source::Event { .. } => "",
+        };
+        Some(trace).filter(|trace| !trace.is_empty())
+    }
+
     /// The time left, if there is a deadline.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         match self.deadline {
@@ -186,7 +195,7 @@ impl CallInfo {
 
     /// The same circumstances with an idempotency key.
     pub(crate) fn with_idempotency_key(&self, key: &str) -> Self {
-        self.changed(|owned| owned.next_idempotency_key = key.to_owned())
+        self.changed(|owned| owned.next_idempotency_key = Some(key.to_owned()))
     }
 
     /// The same circumstances with a routing key.
@@ -197,6 +206,18 @@ impl CallInfo {
     /// The same circumstances, whose calls are not tried again.
     pub(crate) fn without_retries(&self) -> Self {
         self.changed(|owned| owned.next_flags |= call_flag::NO_RETRIES)
+    }
+
+    /// Refuses to call with an empty key, which would be none to the host: what was to be done once, would be done
+    /// each time.
+    pub(crate) fn check_keys(&self) -> Result<()> {
+        match &self.source {
+            Source::Owned(owned) if owned.next_idempotency_key.as_deref() == Some("") => Err(
+                Error::new(ErrorKind::InvalidInput, "the idempotency key is empty")
+                    .with_hint("leave it out where the call is not to be done once only"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// How the next calls are to be treated.
@@ -261,7 +282,7 @@ impl CallInfo {
                 chain: owned.chain.as_str().into(),
                 trace: owned.trace.as_str().into(),
                 routing_key: owned.next_routing_key.as_str().into(),
-                idempotency_key: owned.next_idempotency_key.as_str().into(),
+                idempotency_key: owned.next_idempotency_key.as_deref().unwrap_or_default().into(),
                 ..nobodys
             },
         }
@@ -331,6 +352,10 @@ mod tests {
         assert_eq!((next.attempt, next.chain.as_str()), (0, "00000001"));
         let keyed = handled.with_idempotency_key("twice");
         assert_eq!(keyed.envelope().idempotency_key.as_str(), "twice");
+        keyed.check_keys().unwrap();
+        handled.check_keys().unwrap();
+        let refused = keyed.with_idempotency_key("").check_keys().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
         assert_eq!((keyed.call_flags(), handled.call_flags()), (0, 0));
         let once = keyed.without_retries();
         assert_eq!(once.call_flags(), call_flag::NO_RETRIES);

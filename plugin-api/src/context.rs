@@ -102,6 +102,12 @@ impl Context {
         self.info.correlation()
     }
 
+    /// The trace context that the first call brought from outside, a W3C `traceparent`; what is called in turn carries
+    /// it on. `None` if it brought none, and while an event is handled.
+    pub fn trace_context(&self) -> Option<&str> {
+        self.info.trace_context()
+    }
+
     /// The time left to answer; `None` without a deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.info.remaining()
@@ -126,7 +132,7 @@ impl Context {
         }
     }
 
-    /// The same context whose calls carry an idempotency key.
+    /// The same context whose calls carry an idempotency key of 1 to 256 bytes; with another one they are refused.
     #[must_use]
     pub fn with_idempotency_key(&self, key: &str) -> Self {
         let info = self.info.with_idempotency_key(key);
@@ -217,6 +223,7 @@ impl Context {
         I: Output + ?Sized,
         O: Input,
     {
+        self.info.check_keys()?;
         let input = input.encode()?;
         let answer = self
             .ask(operation::CALL)
@@ -228,6 +235,10 @@ impl Context {
     }
 
     /// Subscribes while the program runs; for what is known beforehand, use `#[subscribe]`.
+    ///
+    /// The plugin asks for it with `#[tentacle(subscribes = "door.*.open")]`, or
+    /// `subscribes("door.*.open", "window.**")`; what a `#[subscribe]` handler listens to is asked
+    /// for already.
     ///
     /// # Errors
     ///

@@ -23,6 +23,8 @@ pub(crate) const DEADLINE: &str = "octa-deadline";
 pub(crate) const IDEMPOTENCY_KEY: &str = "octa-idempotency-key";
 /// The header with what a provider is chosen by.
 pub(crate) const ROUTING_KEY: &str = "octa-routing-key";
+/// The header with the trace that a call is a part of, as the W3C names it.
+const TRACE_CONTEXT: &str = "traceparent";
 /// The header that makes the first error the end.
 pub(crate) const NO_RETRIES: &str = "octa-no-retries";
 /// The header that keeps an event as the last of its topic.
@@ -43,9 +45,10 @@ impl Admin {
     ) -> Result<Box<RawValue>, Refusal> {
         let options = CallOptions {
             deadline: deadline(request)?,
-            idempotency_key: text(request, IDEMPOTENCY_KEY)?.unwrap_or_default(),
+            idempotency_key: idempotency_key(request)?,
             routing_key: text(request, ROUTING_KEY)?.unwrap_or_default(),
             correlation_id: correlation,
+            trace_context: text(request, TRACE_CONTEXT)?.unwrap_or_default(),
             no_retries: switch(request, NO_RETRIES)?,
         };
         // Before the input is parsed: whoever mistypes the name is told so.
@@ -144,6 +147,18 @@ pub(super) fn text(request: &Request<Bytes>, header: &str) -> Result<Option<Stri
             .map_err(|_| invalid(format!("the header `{header}` is not UTF-8"), None))
     });
     read.transpose()
+}
+
+/// The key of a call; none where there is no such header.
+fn idempotency_key(request: &Request<Bytes>) -> Result<String, ErrorBody> {
+    match text(request, IDEMPOTENCY_KEY)? {
+        // No key would have it done each time: an unset variable must not do that.
+        Some(key) if key.is_empty() => {
+            let hint = "leave it out where the call is not to be done once only".to_owned();
+            Err(invalid("the idempotency key is empty".to_owned(), Some(hint)))
+        }
+        key => Ok(key.unwrap_or_default()),
+    }
 }
 
 fn deadline(request: &Request<Bytes>) -> Result<Option<Duration>, ErrorBody> {

@@ -14,6 +14,7 @@ use super::{
     PendingCall, Probation, Provider, Route, Services,
     chain::{Chain, LONGEST, Refused},
     kept::KeptCall,
+    keyed::{self, MAX_KEY_BYTES},
     pending::Waited,
     route::Providers,
     seat::Seat,
@@ -98,6 +99,9 @@ impl Services {
 
     /// Begins a call that others wait for, or that has a key.
     fn begin_nested(&self, call: &Setup<'_>, cx: &mut Context<'_>) -> Begun {
+        if call.envelope.idempotency_key.len() > MAX_KEY_BYTES {
+            return keyed::too_long(call).into();
+        }
         match Chain::extend(call.envelope.chain, call.route.digits()) {
             Ok(chain) => {
                 let call = Setup {
@@ -139,7 +143,8 @@ impl Services {
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
         match providers.plain() {
-            Some(only) => self.enter_plain(call, only, cx),
+            Some(only) if call.may_enter(only) => self.enter_plain(call, only, cx),
+            Some(_) => None,
             None => self.offer(call, providers, cx),
         }
     }
@@ -316,6 +321,13 @@ impl Services {
     }
 }
 
+impl Setup<'_> {
+    /// One that a provider died over may have been done.
+    pub(super) fn may_enter(&self, provider: &Provider) -> bool {
+        self.died.is_none() || provider.idempotent
+    }
+}
+
 impl From<Error> for Begun {
     fn from(error: Error) -> Self {
         Self::Ready(error.into())
@@ -325,6 +337,9 @@ impl From<Error> for Begun {
 impl Provider {
     #[inline(always)]
     fn start(&self, call: &Setup<'_>, limit: Duration, cx: &mut Context<'_>) -> Started {
+        if limit.is_zero() {
+            return no_time(call);
+        }
         let terms = Terms {
             remaining: limit,
             correlation: call.correlation,
@@ -336,6 +351,14 @@ impl Provider {
         }
         instance.call(handler, call.envelope, &terms, call.payload, cx)
     }
+}
+
+/// Whoever is told so may call again: what is begun now would be done twice.
+#[cold]
+#[inline(never)]
+fn no_time(call: &Setup<'_>) -> Started {
+    let message = format!("no time is left for a call of `{}`", call.route.name());
+    Started::Ready(Error::new(ErrorKind::Deadline, message).into())
 }
 
 /// Notes how a call ended. A panic is a bug of the plugin: its author looks for it in the log.

@@ -82,15 +82,19 @@ impl Services {
         providers: &Providers,
         cx: &mut Context<'_>,
     ) -> Option<Begun> {
-        let turn = call.route.turn(providers.len());
-        let (mut full, mut is_cut_off) = (None, false);
-        let order = Order::of(providers, turn, call.envelope.routing_key);
+        let (mut full, mut is_cut_off) = (Vec::new(), false);
+        let order = Order::of(call.route, providers, call.envelope.routing_key);
         let begun = order.find(|provider| {
+            // The dead come last: those who do well are waited for instead.
+            let is_last = provider.is_dead() && full.iter().any(|it: &&Provider| !it.is_dead());
+            if is_last || !call.may_enter(provider) {
+                return None;
+            }
             let seat = match provider.guard.as_ref().map(|guard| guard.take_seat()) {
                 None => None,
                 Some(Ok(seat)) => Some(seat),
                 Some(Err(NoSeat::Full)) => {
-                    full.get_or_insert(provider);
+                    full.push(provider);
                     return None;
                 }
                 Some(Err(NoSeat::CutOff)) => {
@@ -108,14 +112,14 @@ impl Services {
         if begun.is_some() {
             return begun;
         }
-        if let Some(provider) = full {
-            return Some(self.wait_for_place(call, provider, cx));
+        if !full.is_empty() {
+            return Some(self.wait_for_place(call, &full, cx));
         }
         // While one is being replaced, its next generation is waited for.
         let is_paused = || providers.intakes().any(|(intake, ..)| intake.is_paused());
         if is_cut_off && !is_paused() {
             call.route.counts().add(Counted::CutOff);
-            return Some(self.not_begun(call, cut_off(call.route, providers), cx));
+            return Some(self.cut_off(call, providers, cx));
         }
         None
     }
@@ -130,11 +134,13 @@ impl Services {
         After::GoOn { is_repeatable }
     }
 
-    fn wait_for_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
-        let Some(guard) = &provider.guard else {
-            return self.try_again(call, cx);
-        };
-        let Some(queued) = guard.queue() else {
+    /// Queues at the first of those that have room for one who waits, and takes the first place that any of them has.
+    fn wait_for_place(&self, call: &Setup<'_>, full: &[&Provider], cx: &mut Context<'_>) -> Begun {
+        let guards = || full.iter().filter_map(|provider| provider.guard.as_ref());
+        let rooms: Vec<_> = guards().filter_map(|guard| guard.room()).collect();
+        let queued = guards().find_map(|guard| guard.queue(&rooms));
+        let provider = full[0];
+        let Some(queued) = queued else {
             return self.no_place(call, provider, cx);
         };
         let limit = self.deadline(call.envelope, provider.deadline);
@@ -154,13 +160,14 @@ impl Services {
         let Some(place) = place else {
             return self.no_place(call, provider, cx);
         };
-        // Whoever has taken over from it serves in the same room.
+        // Whoever has taken over from one serves in the same room.
         let providers = call.route.providers();
-        let plugin = provider.instance.name();
-        let present = providers.iter().find(|it| it.instance.name() == plugin);
-        let provider = present.unwrap_or(provider);
-        let guard = provider.guard.as_ref().filter(|it| it.is_of(&place));
-        let seat = guard.and_then(|guard| guard.take_seat_at(Some(place)).ok());
+        let guarded = providers.iter().filter(|it| call.may_enter(it));
+        let mut guarded = guarded.filter_map(|it| Some((it, it.guard.as_ref()?)));
+        let Some((provider, guard)) = guarded.find(|(_, guard)| guard.is_of(&place)) else {
+            return self.try_again(call, cx);
+        };
+        let seat = guard.take_seat_at(Some(place)).ok();
         let enter = |seat: Seat| {
             let after = self.after(call, provider, providers.rules());
             let seat = Some(seat);
@@ -173,6 +180,16 @@ impl Services {
     fn no_place(&self, call: &Setup<'_>, provider: &Provider, cx: &mut Context<'_>) -> Begun {
         call.route.counts().add(Counted::NoPlace);
         self.not_begun(call, full(call.route, provider), cx)
+    }
+
+    /// What becomes of a call that all breakers keep away: it fails at once, and is not tried again before they would
+    /// let it in.
+    fn cut_off(&self, call: &Setup<'_>, providers: &Providers, cx: &mut Context<'_>) -> Begun {
+        let error = cut_off(call.route, providers);
+        let is_safe = call.died.is_none() || self.is_repeatable(call);
+        let fall_back = || self.fall_back(call, providers.rules(), &error, cx);
+        let begun = is_safe.then(fall_back).flatten();
+        begun.unwrap_or_else(|| error.into())
     }
 
     /// What becomes of a call that no provider began.

@@ -21,6 +21,9 @@ use super::{
     pending::{PendingCall, Waited},
 };
 
+/// The most bytes of the key of a call from outside; steps of pipelines have longer ones.
+pub(super) const MAX_KEY_BYTES: usize = 256;
+
 impl Services {
     /// Begins a call with a key, or finds out what came of the first one.
     #[cold]
@@ -113,6 +116,14 @@ pub(super) async fn finish(begin: impl FnOnce(&mut Context<'_>) -> Begun) -> Out
         }
     })
     .await
+}
+
+pub(super) fn too_long(call: &Setup<'_>) -> Error {
+    let (name, found) = (call.route.name(), call.envelope.idempotency_key.len());
+    let message = format!(
+        "the idempotency key of a call of `{name}` has {found} bytes, expected 1 to {MAX_KEY_BYTES}"
+    );
+    Error::new(ErrorKind::InvalidInput, message).with_hint("shorten it, or take a hash of it")
 }
 
 fn other_input(call: &Setup<'_>) -> Error {

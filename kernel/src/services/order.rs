@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use octa_loader::policy::Routing;
 
-use super::route::{Provider, Providers};
+use super::route::{Provider, Providers, Route};
 
 /// The providers in the order in which a call tries them. Those that say they can do nothing come
 /// last.
@@ -14,19 +14,27 @@ pub(super) struct Order<'a> {
     key: Option<u64>,
     /// The first of them when it is not simply that whose turn it is.
     chosen: Option<usize>,
+    /// Where the one whose turn it is does not take a call, the others that can take turns at its share.
+    detour: Option<&'a Route>,
 }
 
 impl<'a> Order<'a> {
-    /// `turn` is whose turn it is; `key` what is routed by where the routing asks for it.
-    pub(super) fn of(providers: &'a Providers, turn: usize, key: &str) -> Self {
+    /// `key` is what is routed by where the routing asks for it.
+    pub(super) fn of(route: &'a Route, providers: &'a Providers, key: &str) -> Self {
         let order = Self {
             providers,
-            first: turn,
+            first: route.turn(providers.len()),
             key: None,
             chosen: None,
+            detour: None,
         };
         match providers.routing() {
-            Routing::RoundRobin => order,
+            Routing::RoundRobin => Self {
+                chosen: Some(order.first)
+                    .filter(|&first| providers.get(first).is_some_and(|it| !it.is_dead())),
+                detour: Some(route),
+                ..order
+            },
             Routing::Failover => Self { first: 0, ..order },
             Routing::LeastInFlight => {
                 let chosen = order.least_in_flight();
@@ -48,8 +56,12 @@ impl<'a> Order<'a> {
         if let Some(taken) = chosen.and_then(|index| take(&self.providers[index])) {
             return Some(taken);
         }
-        let (before, after) = self.providers.split_at(self.first);
-        let offset = self.first;
+        let first = match self.detour {
+            Some(route) => self.first_ready(route.detour()),
+            None => self.first,
+        };
+        let (before, after) = self.providers.split_at(first);
+        let offset = first;
         let in_turn = || {
             let after = after.iter().enumerate().map(|(i, it)| (i + offset, it));
             after.chain(before.iter().enumerate())
@@ -59,6 +71,14 @@ impl<'a> Order<'a> {
         let dead = others().filter(|(_, provider)| provider.is_dead());
         let mut all = alive.chain(dead);
         all.find_map(|(_, provider)| take(provider))
+    }
+
+    /// The place of one that lets calls in now, each in its turn; whose turn it was if none does.
+    fn first_ready(&self, turn: usize) -> usize {
+        let are_ready = self.providers.iter().map(Provider::is_ready);
+        let ready: Vec<_> = (0..).zip(are_ready).filter(|(_, is)| *is).collect();
+        let count = ready.len().max(1);
+        (ready.get(turn % count)).map_or(self.first, |(index, _)| *index)
     }
 
     /// That with the fewest calls under way for its health; the first of several in turn.

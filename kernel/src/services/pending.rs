@@ -54,6 +54,8 @@ pub(super) enum Waited {
     Pause(BoxFuture<()>, Arc<KeptCall>),
     /// What others make of it: the steps of a pipeline, the first call with the same key.
     Others(BoxFuture<Outcome>),
+    /// It has ended.
+    Nothing,
 }
 
 /// What came of the wait.
@@ -117,6 +119,7 @@ impl Waited {
             Self::Place(place, ..) => place.as_mut().poll(cx).map(Turn::At),
             Self::Pause(pause, _) => pause.as_mut().poll(cx).map(|()| Turn::Again),
             Self::Others(work) => work.as_mut().poll(cx).map(Turn::Ended),
+            Self::Nothing => Poll::Pending,
         }
     }
 
@@ -128,7 +131,7 @@ impl Waited {
                 Some(call.clone())
             }
             Self::Place(_, at) => Some(at.1.clone()),
-            Self::Others(_) => None,
+            Self::Others(_) | Self::Nothing => None,
         }
     }
 }
@@ -224,6 +227,8 @@ impl PendingCall {
         if let Some(probation) = self.probation.as_ref().filter(|_| !self.is_hasty) {
             probation.note_late(&error);
         }
+        // Its place is not free before it has ended.
+        self.work = Waited::Nothing;
         match self.seat.take() {
             Some(seat) => seat.settle(error.into()),
             None => error.into(),

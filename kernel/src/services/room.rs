@@ -1,9 +1,13 @@
 //! The places of a provider, and who waits for one. One room serves all generations of a plugin,
 //! also while the number of its places changes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    future::{Future as _, poll_fn},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Poll,
 };
 
 use octa_loader::BoxFuture;
@@ -19,6 +23,11 @@ pub(super) struct Room {
     waiting: AtomicU32,
 }
 
+/// The rooms of the plugins that offer a capability, as long as anything is in them: also while nothing is limited, or
+/// a plugin is away.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rooms(Vec<(Arc<str>, Weak<Room>)>);
+
 /// A place in a room; it goes with the work that takes it.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -29,6 +38,21 @@ pub(super) struct Place {
 
 /// One that waits for a place.
 struct Queued(Arc<Room>);
+
+impl Rooms {
+    /// That of a plugin, with so many places from now on.
+    pub(super) fn of(&mut self, plugin: &Arc<str>, limit: u32) -> Arc<Room> {
+        self.0.retain(|(_, room)| room.strong_count() > 0);
+        let same = self.0.iter().find(|(name, _)| name == plugin);
+        if let Some(room) = same.and_then(|(_, room)| room.upgrade()) {
+            room.resize(limit);
+            return room;
+        }
+        let room = Room::new(limit);
+        self.0.push((plugin.clone(), Arc::downgrade(&room)));
+        room
+    }
+}
 
 impl Room {
     pub(super) fn new(limit: u32) -> Arc<Self> {
@@ -45,15 +69,28 @@ impl Room {
     pub(super) fn resize(&self, limit: u32) {
         let before = self.limit.swap(limit, Ordering::SeqCst);
         if let Some(more) = limit.checked_sub(before) {
-            let owed = self.owed.load(Ordering::SeqCst).min(more);
-            self.owed.fetch_sub(owed, Ordering::SeqCst);
-            self.places.add_permits((more - owed) as usize);
+            // In one step, for calls that end meanwhile pay too.
+            let less = |owed: u32| Some(owed.saturating_sub(more));
+            let owed = (self.owed).fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+            let paid = owed.map_or(0, |owed| owed.min(more));
+            self.places.add_permits((more - paid) as usize);
         } else {
-            let fewer = before - limit;
-            let gone = self.places.forget_permits(fewer as usize);
-            let gone = u32::try_from(gone).unwrap_or(fewer);
-            self.owed.fetch_add(fewer - gone, Ordering::SeqCst);
+            self.owed.fetch_add(before - limit, Ordering::SeqCst);
+            // What is free goes at once; what got free meanwhile, too.
+            while self.places.available_permits() > 0 && self.pay() {
+                let gone = self.places.forget_permits(1);
+                if gone == 0 {
+                    self.owed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
         }
+    }
+
+    /// Takes one off what is owed, if anything is.
+    fn pay(&self) -> bool {
+        let one_less = |owed: u32| owed.checked_sub(1);
+        let owed = (self.owed).fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        owed.is_ok()
     }
 
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
@@ -61,23 +98,41 @@ impl Room {
         Some(self.place(permit))
     }
 
-    /// Queues for a place; `None` if as many wait as may. What it resolves to is `None` if `timer`
-    /// was ready first.
+    /// Queues here for the first place that one of `rooms` has; `None` if as many wait here as may. What it resolves
+    /// to is `None` if `timer` was ready first.
     pub(super) fn queue(
         self: &Arc<Self>,
         most: u32,
+        rooms: &[&Arc<Self>],
         timer: impl FnOnce() -> BoxFuture<()>,
     ) -> Option<BoxFuture<Option<Place>>> {
         let queued = Queued::enter(self.clone(), most)?;
         let timer = timer();
+        let waits = rooms
+            .iter()
+            .map(|room| Box::pin(Self::wait(Arc::clone(room))));
+        let mut waits: Vec<_> = waits.collect();
         Some(Box::pin(async move {
-            let room = &queued.0;
+            let _queued = queued;
+            let first = poll_fn(|cx| {
+                let mut polled = waits.iter_mut().map(|wait| wait.as_mut().poll(cx));
+                polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
+            });
             tokio::select! {
                 biased;
-                permit = room.places.clone().acquire_owned() => Some(room.place(permit.ok()?)),
+                place = first => place,
                 () = timer => None,
             }
         }))
+    }
+
+    async fn wait(room: Arc<Self>) -> Option<Place> {
+        let permit = room.places.clone().acquire_owned().await;
+        Some(room.place(permit.ok()?))
+    }
+
+    pub(super) fn has_place(&self) -> bool {
+        self.places.available_permits() > 0
     }
 
     fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
@@ -118,9 +173,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let one_less = |owed: u32| owed.checked_sub(1);
-        let owed = (self.room.owed).fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
-        if let (Ok(_), Some(permit)) = (owed, self.permit.take()) {
+        if self.room.pay()
+            && let Some(permit) = self.permit.take()
+        {
             permit.forget();
         }
     }
@@ -152,5 +207,40 @@ mod tests {
             .chain(std::iter::from_fn(|| room.take()))
             .collect();
         assert_eq!(all.len(), 4, "what was owed is not owed any more");
+    }
+
+    #[test]
+    fn calls_that_end_while_it_changes_take_no_place_with_them() {
+        let room = Room::new(2);
+        let rounds = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while rounds.load(Ordering::Relaxed) < 20_000 {
+                        drop(room.take());
+                    }
+                });
+            }
+            while rounds.fetch_add(1, Ordering::Relaxed) < 20_000 {
+                room.resize(1);
+                room.resize(2);
+            }
+        });
+        let all: Vec<_> = std::iter::from_fn(|| room.take()).collect();
+        assert_eq!((all.len(), room.owed.load(Ordering::SeqCst)), (2, 0));
+    }
+
+    #[test]
+    fn what_is_free_goes_at_once() {
+        let room = Room::new(4);
+        let taken = room.take().expect("a place");
+        room.resize(2);
+        let second = room.take().expect("one more");
+        assert!(room.take().is_none());
+        drop((taken, second));
+        assert_eq!(
+            std::iter::from_fn(|| room.take()).collect::<Vec<_>>().len(),
+            2
+        );
     }
 }

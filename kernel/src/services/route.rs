@@ -25,8 +25,9 @@ use super::{
     Health, Intake, Probation,
     chain::{DIGITS, digits},
     counts::Counts,
+    room::Rooms,
     rules::Rules,
-    seat::{Before, Guard},
+    seat::Guard,
     steps::Steps,
 };
 
@@ -46,6 +47,7 @@ pub(crate) struct Route {
     providers: ArcSwap<Providers>,
     changed: Arc<Notify>,
     turns: [Turn; SHARDS],
+    detours: AtomicUsize,
     clock: Arc<dyn Clock>,
     counts: Counts,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Providers {
     away: Vec<Away>,
     wishes: Wishes,
     rules: Arc<Rules>,
+    rooms: Rooms,
 }
 
 /// How a capability is to be called.
@@ -142,6 +145,11 @@ impl Provider {
         self.health.get() <= 0.0
     }
 
+    /// Whether it would take a call now.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.is_dead() && self.guard.as_ref().is_none_or(|guard| guard.is_ready())
+    }
+
     /// Whether both are the same instance.
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.health, &other.health)
@@ -213,13 +221,18 @@ impl Providers {
                 provider.guard = guard.cloned();
                 continue;
             }
-            let old = match guard {
-                None => Before::Nothing,
-                Some(guard) if is_itself => Before::Itself(guard),
-                Some(guard) => Before::Predecessor(guard),
-            };
+            let room = (policy.concurrency).map(|limit| self.rooms.of(plugin, limit));
+            let guard = guard.filter(|_| is_itself).map(|guard| &**guard);
             let is_measured = self.wishes.is_measured;
-            provider.guard = Guard::of(provider, policy, is_one_of_many, is_measured, old, clock);
+            provider.guard = Guard::of(
+                provider,
+                policy,
+                is_one_of_many,
+                is_measured,
+                guard,
+                room,
+                clock,
+            );
         }
         self.plain = match &self.present[..] {
             [only] if only.guard.is_none() && !self.rules.concern_calls() => {
@@ -258,6 +271,7 @@ impl Route {
             providers: ArcSwap::default(),
             changed: Arc::default(),
             turns: Default::default(),
+            detours: AtomicUsize::new(0),
             clock,
             counts: Counts::default(),
         }
@@ -360,6 +374,7 @@ impl Route {
         let mut after = Providers {
             wishes: before.wishes.clone(),
             rules: before.rules.clone(),
+            rooms: before.rooms.clone(),
             ..Providers::default()
         };
         for provider in before.iter() {
@@ -405,6 +420,11 @@ impl Route {
         providers.settle(&self.providers.load(), &self.clock);
         self.providers.store(Arc::new(providers));
         self.changed.notify_waiters();
+    }
+
+    /// The number of a call that goes elsewhere than to the provider whose turn it was.
+    pub(super) fn detour(&self) -> usize {
+        self.detours.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whose turn it is among `count` providers: each thread goes round by itself.

@@ -48,16 +48,6 @@ pub(crate) struct Guard {
 #[derive(Debug, Clone)]
 struct Judged(policy::Breaker, Arc<Breaker>);
 
-/// What a guard was before.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Before<'a> {
-    Nothing,
-    /// That of another generation: its calls still take their places.
-    Predecessor(&'a Guard),
-    /// That of the same instance, treated in another way.
-    Itself(&'a Guard),
-}
-
 /// A call that is let in. Unless it is settled, it was given up.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -78,16 +68,17 @@ pub(super) enum NoSeat {
 
 impl Guard {
     /// What a policy asks to be kept; `None` if nothing. Where there are several providers, a
-    /// failing one is cut off unless the policy says otherwise.
+    /// failing one is cut off unless the policy says otherwise. `itself` is what was kept of the same instance, treated
+    /// in another way; the room serves all generations.
     pub(super) fn of(
         provider: &Provider,
         policy: &Policy,
         is_one_of_many: bool,
         is_measured: bool,
-        before: Before<'_>,
+        itself: Option<&Self>,
+        room: Option<Arc<Room>>,
         clock: &Arc<dyn Clock>,
     ) -> Option<Arc<Self>> {
-        let itself = before.itself();
         let settings = match &policy.breaker {
             Some(Switch::On(settings)) => Some(*settings),
             None if is_one_of_many => Some(policy::Breaker::default()),
@@ -99,11 +90,6 @@ impl Guard {
                 let breaker = Breaker::new(settings, clock.monotonic());
                 Judged(settings, Arc::new(breaker))
             })
-        });
-        let room = policy.concurrency.map(|limit| {
-            let same = before.any().and_then(|it| it.room.clone());
-            same.inspect(|room| room.resize(limit))
-                .unwrap_or_else(|| Room::new(limit))
         });
         let checks = (policy.check == Some(true)).then(|| provider.describe());
         let checks = checks.flatten().map(Checks::of);
@@ -143,7 +129,7 @@ impl Guard {
             return self.take_seat_at(None);
         };
         // Nobody waits for a place where no call is let in.
-        if self.health() <= 0.0 {
+        if !self.admits() {
             return Err(NoSeat::CutOff);
         }
         let place = room.take().ok_or(NoSeat::Full)?;
@@ -166,11 +152,22 @@ impl Guard {
         })
     }
 
-    /// Queues for a place; `None` if as many wait as may. What it resolves to is `None` if the
-    /// wait was too long.
-    pub(super) fn queue(&self) -> Option<BoxFuture<Option<Place>>> {
+    /// Queues for a place here or in one of several `rooms`; `None` if as many wait here as may. What it resolves to
+    /// is `None` if the wait was too long.
+    pub(super) fn queue(&self, rooms: &[&Arc<Room>]) -> Option<BoxFuture<Option<Place>>> {
         let room = self.room.as_ref()?;
-        room.queue(self.queue, || self.clock.sleep(self.wait))
+        room.queue(self.queue, rooms, || self.clock.sleep(self.wait))
+    }
+
+    /// Whether its breaker would let a call in now.
+    fn admits(&self) -> bool {
+        let breaker = self.breaker.as_ref();
+        breaker.is_none_or(|Judged(_, it)| it.admits(self.clock.monotonic()))
+    }
+
+    /// Whether a call would be let in now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.admits() && self.room.as_ref().is_none_or(|room| room.has_place())
     }
 
     /// How well the provider does as far as the kernel sees, from 0.0 to 1.0.
@@ -205,22 +202,6 @@ impl Guard {
     /// How many may wait for a place, and how long each.
     pub(super) fn queue_of(&self) -> (u32, Duration) {
         (self.queue, self.wait)
-    }
-}
-
-impl<'a> Before<'a> {
-    fn any(self) -> Option<&'a Guard> {
-        match self {
-            Self::Nothing => None,
-            Self::Predecessor(guard) | Self::Itself(guard) => Some(guard),
-        }
-    }
-
-    fn itself(self) -> Option<&'a Guard> {
-        match self {
-            Self::Itself(guard) => Some(guard),
-            Self::Nothing | Self::Predecessor(_) => None,
-        }
     }
 }
 

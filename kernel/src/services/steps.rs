@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     task::Context,
+    time::Duration,
 };
 
 use octa_loader::{Envelope, Outcome};
@@ -22,6 +23,9 @@ use super::{
 
 /// The largest answer of a step that is told in full when a later one fails, in bytes.
 const TOLD: usize = 4096;
+
+/// How much longer a pipeline is waited for than it runs.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// The steps of a pipeline.
 #[derive(Debug, PartialEq)]
@@ -70,6 +74,8 @@ impl Services {
     ) -> Begun {
         let limit = self.deadline(call.envelope, None);
         let work = Box::pin(run_or_go_on(call.keep(self, limit), steps));
+        // Whoever runs the steps looks at the time too, and can say how far they came.
+        let limit = limit.saturating_add(SLACK);
         self.wait(call, None, Entry::PLAIN, limit, Waited::Others(work), cx)
     }
 
@@ -132,6 +138,7 @@ async fn run(pipeline: Arc<KeptCall>, steps: Arc<Steps>) -> (Outcome, bool) {
     let services = pipeline.services();
     let mut payload = pipeline.payload().clone();
     let mut done = Vec::new();
+    let mut end = services.0.clock.sleep(pipeline.left());
     for (number, name) in (1..).zip(steps.iter()) {
         let begin = |cx: &mut Context<'_>| {
             pipeline.with(|call| {
@@ -140,7 +147,12 @@ async fn run(pipeline: Arc<KeptCall>, steps: Arc<Steps>) -> (Outcome, bool) {
                 services.begin_step(call, name, &key, &payload, cx)
             })
         };
-        match finish(begin).await.result {
+        let ended = tokio::select! {
+            biased;
+            outcome = finish(begin) => outcome.result,
+            () = &mut end => Err(late(&pipeline)),
+        };
+        match ended {
             Ok(answer) => {
                 done.push(told(name, &answer));
                 payload = answer;
@@ -157,6 +169,11 @@ async fn run(pipeline: Arc<KeptCall>, steps: Arc<Steps>) -> (Outcome, bool) {
         }
     }
     (Outcome::ok(0, payload), true)
+}
+
+fn late(pipeline: &KeptCall) -> Error {
+    let message = format!("the time of `{}` is over", pipeline.route().name());
+    Error::new(ErrorKind::Deadline, message)
 }
 
 /// Whether a step may have begun that the kernel ended.

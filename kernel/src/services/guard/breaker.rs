@@ -149,14 +149,22 @@ impl Breaker {
         state.settle(is_good, &self.settings, now);
     }
 
+    /// Whether it would let a call in now.
+    pub(crate) fn admits(&self, now: Duration) -> bool {
+        let mut state = self.state.lock();
+        state.half_open(&self.settings, now);
+        state.admits(&self.settings)
+    }
+
     /// The share of the calls in the window that were good; 1 while there are too few to judge.
     /// While it is not closed: 1 if it would let one in now, or 0.
     pub(crate) fn health(&self, now: Duration) -> f64 {
         let mut state = self.state.lock();
         state.half_open(&self.settings, now);
         match state.phase {
-            Phase::Open => 0.0,
-            Phase::HalfOpen { out, good } => f64::from(u8::from(out + good < self.settings.probes)),
+            Phase::Open | Phase::HalfOpen { .. } => {
+                f64::from(u8::from(state.admits(&self.settings)))
+            }
             Phase::Closed => match state.window.ended(now) {
                 ended if ended.calls < u64::from(self.settings.calls) => 1.0,
                 ended => 1.0 - share(ended),
@@ -197,6 +205,14 @@ impl State {
         let end = self.since.saturating_add(settings.open);
         if matches!(self.phase, Phase::Open) && now >= end {
             self.turn_to(Phase::HalfOpen { out: 0, good: 0 }, end);
+        }
+    }
+
+    fn admits(&self, settings: &policy::Breaker) -> bool {
+        match self.phase {
+            Phase::Closed => true,
+            Phase::HalfOpen { out, good } => out + good < settings.probes,
+            Phase::Open => false,
         }
     }
 

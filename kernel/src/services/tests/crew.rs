@@ -32,6 +32,8 @@ pub(super) enum Act {
     Take(u64),
     /// Fails after so many seconds.
     FailAfter(u64),
+    /// Keeps its thread for so many milliseconds, and takes so many seconds then.
+    Stall(u64, u64),
 }
 
 /// What each hand is to do and has done, by its number.
@@ -47,6 +49,8 @@ struct Script {
     begun_once: u64,
     under_way: u64,
     most_at_once: u64,
+    /// What moves on while a hand keeps its thread.
+    clock: Option<VirtualClock>,
     /// What blocking calls wait for, until their senders are dropped.
     held: VecDeque<mpsc::Receiver<()>>,
 }
@@ -90,6 +94,13 @@ impl Hand {
             Some(Act::Fail(kind)) => Err(Error::new(kind, "on purpose")),
             Some(Act::Panic) => panic!("on purpose"),
             Some(Act::Take(seconds)) => {
+                ctx.sleep(Duration::from_secs(seconds)).await;
+                Ok(self.0)
+            }
+            Some(Act::Stall(millis, seconds)) => {
+                let clock = script(self.0, |script| script.clock.clone());
+                let clock = clock.expect("each hand has one");
+                clock.advance(Duration::from_millis(millis));
                 ctx.sleep(Duration::from_secs(seconds)).await;
                 Ok(self.0)
             }
@@ -209,6 +220,8 @@ impl Crew {
         let hand = self.house.make_of::<Hand>(plugin, |manifest| {
             manifest.capabilities.iter_mut().for_each(change);
         });
+        let clock = self.house.clock.clone();
+        script(hand.number, |script| script.clock = Some(clock));
         let health = self.house.offer(&hand, &Intake::default(), None);
         self.healths.lock().insert(hand.number, health);
         hand
@@ -257,6 +270,32 @@ impl Crew {
         let ended = self.end(call);
         let answer = ended.and_then(|output| decode(&output));
         answer.map_err(|error| format!("{error:?}"))
+    }
+
+    /// Goes on in virtual time until all have an answer.
+    pub(super) fn finish_all<const N: usize>(
+        &self,
+        mut calls: [Polled<std::result::Result<Payload, Error>>; N],
+    ) -> [Answer; N] {
+        let mut answers = [const { None }; N];
+        loop {
+            self.house.settle();
+            for (call, answer) in calls.iter_mut().zip(&mut answers) {
+                if answer.is_none()
+                    && let Poll::Ready(ended) = call.poll()
+                {
+                    let ended = ended.and_then(|output| decode(&output));
+                    *answer = Some(ended.map_err(|error| format!("{error:?}")));
+                }
+            }
+            if answers.iter().all(Option::is_some) {
+                return answers.map(|answer| answer.expect("it is there"));
+            }
+            let next = self.house.clock.until_next();
+            self.house
+                .clock
+                .advance(next.expect("something to wait for"));
+        }
     }
 
     pub(super) fn end(

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, task::Poll, time::Duration};
 
 use super::{
     SECOND,
-    house::{Answer, House, Lamp, Polled},
+    house::{Answer, Generation, House, Lamp, Polled},
 };
 use crate::{services::Intake, time::VirtualClock};
 
@@ -145,4 +145,21 @@ fn who_gives_up_a_repeated_call_leaves_nothing() {
     assert_eq!(call.poll(), Poll::Pending);
     drop(call);
     assert_eq!(street.house.clock.until_next(), None, "its timer is gone");
+}
+
+#[test]
+fn another_that_is_not_idempotent_does_not_take_it() {
+    let street = Street::new();
+    let mut call = street.begun("lamp.attempt", None);
+    let other = street.house.make_of::<Generation>("other", |manifest| {
+        let all = manifest.capabilities.iter_mut();
+        all.for_each(|it| it.idempotent = false);
+    });
+    street.house.offer(&other, &Intake::default(), None);
+    street.lamp.die();
+    assert!(call.poll().is_pending(), "nobody has seen to it yet");
+    street.fall();
+    street.intake.expect_no_more();
+    assert!(interrupted(&call.answer()));
+    assert_eq!(street.house.handled(other.number), 0);
 }

@@ -46,12 +46,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 static HANDLED: Mutex<Option<HashMap<u64, u64>>> = Mutex::new(None);
 
 #[derive(Deserialize, Schema)]
-struct Settings {
+pub(super) struct Settings {
     number: u64,
 }
 
 /// One generation.
-struct Generation(u64);
+pub(super) struct Generation(u64);
 
 impl Generation {
     fn handle(&self) -> u64 {

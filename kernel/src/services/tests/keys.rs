@@ -31,6 +31,21 @@ fn a_repeated_key_returns_the_first_result() {
 }
 
 #[test]
+fn a_key_is_no_longer_than_it_may_be() {
+    let crew = Crew::new("");
+    let hand = crew.hand("a");
+    let longest = "k".repeat(256);
+    assert_eq!(crew.ask_as("work.once", keyed(&longest)), Ok(hand.number));
+    let longer = "k".repeat(257);
+    let refused = crew.end(crew.call_as("work.once", keyed(&longer), &json!(null)));
+    let refused = refused.expect_err("it is too long");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("has 257 bytes, expected 1 to 256"), "{told}");
+    assert_eq!(crew.begun(&hand), 1);
+}
+
+#[test]
 fn one_who_repeats_it_meanwhile_waits_for_the_first() {
     let crew = Crew::new("");
     let hand = crew.hand("a");
@@ -139,5 +154,19 @@ fn results_are_not_forgotten_over_other_settings() {
     assert_eq!(crew.ask_as("work.once", keyed("k")), Ok(hand.number));
     crew.configure("[capabilities.\"work.once\"]\nconcurrency = 2");
     assert_eq!(crew.ask_as("work.once", keyed("k")), Ok(hand.number));
+    assert_eq!(crew.begun(&hand), 1);
+}
+
+#[test]
+fn what_is_too_large_to_be_remembered_is_not_done_again() {
+    let crew = Crew::new("[capabilities.\"work.word\"]\nremember = { bytes = \"1KiB\" }");
+    let hand = crew.hand("a");
+    let ask = || {
+        let word = "x".repeat(2000);
+        crew.end(crew.call_as("work.word", keyed("k"), &json!([word])))
+    };
+    ask().expect("an answer");
+    let again = ask().expect_err("it was not kept");
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
     assert_eq!(crew.begun(&hand), 1);
 }

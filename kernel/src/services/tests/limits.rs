@@ -1,11 +1,20 @@
 //! How many calls a provider has at once, how many wait, and how often one caller may call.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
-use octa_plugin_api::ErrorKind;
+use octa_loader::Envelope;
+use octa_plugin_api::{Error, ErrorKind, Payload};
 use serde_json::json;
 
-use super::crew::{Act, Crew, How};
+use super::{
+    crew::{Act, Crew, How},
+    house::Polled,
+};
+use crate::{services::Begun, time::Clock as _};
 
 const ONE_AND_ONE: &str =
     "[capabilities.\"work.once\"]\nconcurrency = 1\nqueue = 1\nwait = \"2s\"\n";
@@ -272,4 +281,140 @@ fn whose_fault_a_mismatch_is_is_told_apart() {
              string"
         );
     }
+}
+
+const TWO: &str = "[capabilities.\"work.once\"]\nrouting = \"failover\"\norder = [\"a\", \"b\"]\n\
+                   concurrency = 1\nqueue = 1\nwait = \"5s\"\nbreaker = false\n";
+
+/// A call that waits for something.
+fn waiting(crew: &Crew) -> Polled<Result<Payload, Error>> {
+    let mut call = crew.call_as("work.once", How::default(), &json!(null));
+    assert!(call.poll().is_pending());
+    call
+}
+
+#[test]
+fn who_finds_one_queue_full_takes_the_next() {
+    let crew = Crew::new(TWO);
+    let [a, b] = ["a", "b"].map(|name| crew.hand(name));
+    crew.always(&a, Act::Take(2));
+    crew.always(&b, Act::Take(2));
+    let calls = [(); 4].map(|()| waiting(&crew));
+    let numbers = [a.number, b.number, a.number, b.number];
+    assert_eq!(crew.finish_all(calls), numbers.map(Ok));
+}
+
+#[test]
+fn who_waits_takes_the_first_place_that_is_free() {
+    let crew = Crew::new(TWO);
+    let [a, b] = ["a", "b"].map(|name| crew.hand(name));
+    crew.always(&a, Act::Take(20));
+    crew.next(&b, [Act::Take(1)]);
+    let (_first, began) = (waiting(&crew), crew.seconds());
+    let calls = [(); 2].map(|()| waiting(&crew));
+    assert_eq!(crew.finish_all(calls), [Ok(b.number), Ok(b.number)]);
+    assert_eq!(crew.seconds() - began, 1);
+}
+
+#[test]
+fn who_is_cut_off_is_not_tried_again() {
+    let crew = Crew::new(
+        "[capabilities.\"work.safe\"]\nretry = true\nbreaker = { calls = 2, open = \"1h\" }\n\
+         fallback = \"work.told\"",
+    );
+    let hand = crew.hand("a");
+    crew.next(&hand, [Act::Panic, Act::Panic]);
+    let ask = || crew.end(crew.call_as("work.safe", How::default(), &json!(null)));
+    drop(ask());
+    let seen = || {
+        let status = crew.house.services.status_of("work.safe");
+        let counts = status.expect("it is known").counts;
+        (counts.cut_off, counts.retried, crew.house.clock.monotonic())
+    };
+    let (cut_off, retried, at) = seen();
+    ask().expect("the fallback answers");
+    assert_eq!(seen(), (cut_off + 1, retried, at));
+}
+
+#[test]
+fn limits_that_are_away_for_a_while_leave_no_more_places() {
+    let limited = "[capabilities.\"work.once\"]\nconcurrency = 2\n";
+    let crew = Crew::new(limited);
+    let hand = crew.hand("a");
+    crew.always(&hand, Act::Take(9));
+    let _two = [(); 2].map(|()| waiting(&crew));
+    crew.configure("");
+    crew.configure(limited);
+    crew.ask("work.once").expect_err("both places are taken");
+    assert_eq!(crew.most_at_once(&hand), 2);
+}
+
+#[test]
+fn who_is_started_again_has_no_more_places_than_before() {
+    let crew = Crew::new("[capabilities.\"work.block\"]\nconcurrency = 1\n");
+    let old = crew.hand("a");
+    let held = crew.hold(&old);
+    let how = How {
+        limit: Some(Duration::from_secs(2)),
+        ..How::default()
+    };
+    let mut late = crew.call_as("work.block", how, &json!(null));
+    while crew.begun(&old) == 0 {
+        assert!(late.poll().is_pending());
+        std::thread::yield_now();
+    }
+    crew.end(late).expect_err("it blocks");
+    crew.house.services.unregister("a");
+    old.instance.close();
+    let new = crew.hand("a");
+    let refused = crew.call_as("work.block", How::default(), &json!(null));
+    let refused = crew.end(refused).expect_err("the old one has the place");
+    assert_eq!(refused.kind(), ErrorKind::Overloaded, "{refused}");
+    assert_eq!((crew.under_way(&old), crew.begun(&new)), (1, 0));
+    drop(held);
+}
+
+#[test]
+fn a_place_is_free_when_the_handler_has_ended() {
+    let limited = "[capabilities.\"work.once\"]\nconcurrency = 1\nqueue = 1\nwait = \"9s\"\n";
+    let crew = Crew::new(limited);
+    let hand = crew.hand("a");
+    crew.always(&hand, Act::Take(20));
+    let services = &crew.house.services;
+    let route = services.find("work.once").expect("it is known");
+    let envelope = Envelope {
+        remaining: Some(Duration::from_secs(2)),
+        ..Envelope::of("host")
+    };
+    let (input, mut cx) = (Payload::empty(), Context::from_waker(Waker::noop()));
+    let begun = services.begin(&route, &envelope, 1, &input, true, &mut cx);
+    let Begun::Pending(mut first) = begun else {
+        panic!("it takes 20 seconds");
+    };
+    let mut second = waiting(&crew);
+    crew.advance(2);
+    assert!(Pin::new(&mut first).poll(&mut cx).is_ready(), "it is late");
+    assert!(second.poll().is_pending());
+    assert_eq!((crew.begun(&hand), crew.most_at_once(&hand)), (2, 1));
+    drop(first);
+}
+
+#[test]
+fn a_closed_breaker_cuts_nobody_off() {
+    let crew = Crew::new(
+        "[capabilities.\"work.safe\"]\nconcurrency = 5\n\
+         breaker = { calls = 4, failures = 0.8, window = \"1m\", open = \"1s\" }",
+    );
+    let hand = crew.hand("a");
+    for _ in 0..4 {
+        crew.ask("work.safe").expect("it is well");
+    }
+    crew.advance(50);
+    crew.next(&hand, [Act::Fail(ErrorKind::Failed); 6]);
+    for _ in 0..6 {
+        crew.ask("work.safe").expect_err("on purpose");
+    }
+    // Of the window, only what failed is left.
+    crew.advance(15);
+    assert_eq!(crew.ask("work.safe"), Ok(hand.number));
 }

@@ -178,3 +178,43 @@ fn what_a_provider_has_reason_to_refuse_is_no_failure_of_its() {
         assert_eq!(crew.shares([&a, &b], 100, ask), [50, 50], "{kind:?}");
     }
 }
+
+#[test]
+fn the_share_of_one_that_is_out_goes_to_all_others_alike() {
+    let crew = Crew::new("");
+    let hands = ["a", "b", "c", "d"].map(|name| crew.hand(name));
+    crew.says_health(&hands[0], 0.0);
+    crew.says_health(&hands[1], 0.0);
+    let shares = crew.shares(hands.each_ref(), 400, |_| {
+        crew.ask("work.safe").expect("an answer");
+    });
+    assert_eq!(shares, [0, 0, 200, 200]);
+}
+
+#[test]
+fn the_share_of_one_that_is_cut_off_does_too() {
+    let crew = Crew::new("[capabilities.\"work.safe\"]\nbreaker = { calls = 4, open = \"1h\" }");
+    let hands = ["a", "b", "c", "d", "e", "f"].map(|name| crew.hand(name));
+    for bad in &hands[..4] {
+        crew.always(bad, Act::Fail(ErrorKind::Failed));
+    }
+    for _ in 0..200 {
+        drop(crew.ask("work.safe"));
+    }
+    let shares = crew.shares(hands.each_ref(), 600, |_| {
+        crew.ask("work.safe").expect("an answer");
+    });
+    assert_eq!(shares, [0, 0, 0, 0, 300, 300]);
+}
+
+#[test]
+fn who_can_do_nothing_gets_nothing_while_another_is_only_busy() {
+    let crew =
+        Crew::new("[capabilities.\"work.safe\"]\nconcurrency = 1\nqueue = 4\nwait = \"10s\"");
+    let [sick, well] = ["a", "b"].map(|name| crew.hand(name));
+    crew.says_health(&sick, 0.0);
+    crew.next(&well, [Act::Take(2)]);
+    let calls = [(); 2].map(|()| crew.call_as("work.safe", How::default(), &json!(null)));
+    assert_eq!(crew.finish_all(calls), [Ok(well.number), Ok(well.number)]);
+    assert_eq!(crew.begun(&sick), 0);
+}

@@ -8,6 +8,7 @@ use std::{
 };
 
 use octa_loader::{Outcome, policy::Remember};
+use octa_plugin_api::{Error, ErrorKind};
 use tokio::sync::watch;
 
 /// Whose call it is, and its idempotency key.
@@ -110,12 +111,23 @@ impl Memory {
         self.running_bytes -= name.bytes();
     }
 
-    /// Takes in a result, unless it is too large to be kept at all.
-    pub(super) fn keep(&mut self, name: Arc<Name>, input: u64, outcome: Outcome, now: Duration) {
+    /// Takes in a result. Of one that is too large to be kept, it is kept that there was one: the call is not to be
+    /// done again.
+    pub(super) fn keep(
+        &mut self,
+        name: Arc<Name>,
+        input: u64,
+        mut outcome: Outcome,
+        now: Duration,
+    ) {
         let until = now.saturating_add(self.bounds.time);
-        let bytes = name.bytes() + size(&outcome);
+        let mut bytes = name.bytes() + size(&outcome);
         if !self.make_room(bytes) {
-            return;
+            outcome = too_large(size(&outcome)).into();
+            bytes = name.bytes() + size(&outcome);
+            if !self.make_room(bytes) {
+                return;
+            }
         }
         self.done_bytes += bytes;
         self.entries
@@ -159,6 +171,15 @@ impl Memory {
             self.done_bytes -= oldest.bytes;
         }
     }
+}
+
+/// What a repeated call is told whose result was not kept.
+fn too_large(bytes: u64) -> Error {
+    let message = format!(
+        "a call with this idempotency key has ended before, and its answer of {bytes} bytes was not kept"
+    );
+    Error::new(ErrorKind::Conflict, message)
+        .with_hint("raise `remember.bytes` of the capability, to have such answers repeated")
 }
 
 /// The bytes of what is kept of an outcome.
