@@ -276,7 +276,7 @@ pub(crate) struct Call {
     /// Gives up after this time, such as `250ms` or `10s`
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) deadline: Option<Duration>,
-    /// What makes repeated calls one
+    /// What makes repeated calls one: 1 to 256 bytes
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
     /// What a provider is chosen by, where the routing of the capability is `by-key`

@@ -74,7 +74,15 @@ fn tell(path: &Path, applied: &Applied) {
     }
     for problem in &applied.problems {
         let told = in_one_line(&problem.clone().into());
-        log::warn!(target: "octa", "`{path}`: {told}");
+        log::warn!(target: "octa", "{}", within(&path.to_string(), told));
+    }
+}
+
+/// What is told of a file, with its name unless that begins with the place in it.
+fn within(path: &str, told: String) -> String {
+    match told.strip_prefix(path) {
+        Some(place) if place.starts_with(':') => told,
+        _ => format!("`{path}`: {told}"),
     }
 }
 
@@ -82,4 +90,23 @@ fn tell(path: &Path, applied: &Applied) {
 fn in_one_line(error: &ErrorBody) -> String {
     let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})"));
     format!("{}{}", error.message, hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_once() {
+        for (told, expect) in [
+            ("a/octa.toml:1:2: wrong", "a/octa.toml:1:2: wrong"),
+            (
+                "`storage` has changed",
+                "`a/octa.toml`: `storage` has changed",
+            ),
+            ("a/octa.toml is odd", "`a/octa.toml`: a/octa.toml is odd"),
+        ] {
+            assert_eq!(within("a/octa.toml", told.to_owned()), expect);
+        }
+    }
 }

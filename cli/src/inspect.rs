@@ -88,7 +88,9 @@ fn text(inspection: &Inspection, accepted: bool) -> String {
 }
 
 fn lists(manifest: &Manifest) -> Vec<(&'static str, Vec<String>)> {
-    let texts = |list: &[octa_loader::Pattern]| list.iter().map(ToString::to_string).collect();
+    let texts = |list: &[octa_loader::Pattern]| -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    };
     let permissions = &manifest.permissions;
     let capabilities = manifest.capabilities.iter().map(|capability| {
         let description = capability.description.lines().next().unwrap_or_default();
@@ -111,7 +113,10 @@ fn lists(manifest: &Manifest) -> Vec<(&'static str, Vec<String>)> {
     });
     vec![
         ("capabilities", capabilities.collect()),
-        ("subscribes", subscriptions.collect()),
+        (
+            "subscribes",
+            subscriptions.chain(texts(&permissions.subscribe)).collect(),
+        ),
         ("needs", needs.collect()),
         ("publishes", texts(&permissions.publish)),
         ("calls", texts(&permissions.call)),

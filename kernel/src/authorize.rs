@@ -5,11 +5,12 @@
 //! What is asked inside the plugin's own namespace needs no grant; what was not asked is refused
 //! whatever is granted.
 
+mod asking;
 mod denied;
 
 use std::fmt;
 
-use octa_loader::{Manifest, Pattern};
+use octa_loader::{Manifest, NameKind, Pattern};
 
 use crate::config::Allow;
 
@@ -86,10 +87,13 @@ impl Grant {
 /// Says whether the wish was not asked for, is not granted, or can never be.
 pub fn authorize(manifest: &Manifest, allow: &Allow, wish: Wish<'_>) -> Result<Grant, Denied> {
     let (reach, text) = wish.parts();
-    let denied = |why, missing: &[Pattern]| Denied::new(manifest, allow, wish, why, missing);
-    let target: Pattern = text
-        .parse()
-        .map_err(|error| denied(Why::Malformed(Box::new(error)), &[]))?;
+    let denied =
+        |why, missing: &[Pattern]| Denied::new(manifest, allow, reach, &[text], why, missing);
+    let target: Pattern = text.parse().map_err(|error| {
+        // What is not even a pattern is told as what it was meant to be.
+        let error = reach.kind().check(text).err().unwrap_or(error);
+        denied(Why::Malformed(Box::new(error)), &[])
+    })?;
     if is_reserved(reach, text) {
         return Err(denied(Why::Reserved, &[]));
     }
@@ -116,7 +120,8 @@ pub fn authorize(manifest: &Manifest, allow: &Allow, wish: Wish<'_>) -> Result<G
 /// Everything that the manifest asks for and would be refused, so that a plugin can be held before
 /// it starts.
 ///
-/// The hints of one kind all show the same line, which grants all of that kind.
+/// What is refused for one reason is told once for each kind of reach, with one line that grants
+/// all of it.
 pub fn review(manifest: &Manifest, allow: &Allow) -> Vec<Denied> {
     Reach::ALL
         .into_iter()
@@ -125,16 +130,20 @@ pub fn review(manifest: &Manifest, allow: &Allow) -> Vec<Denied> {
 }
 
 fn review_reach(manifest: &Manifest, allow: &Allow, reach: Reach) -> Vec<Denied> {
-    let asked = reach.asked(manifest).into_iter();
-    let refused = asked.filter_map(|asked| {
-        let denied = authorize(manifest, allow, reach.wish(asked.as_str())).err()?;
-        Some((asked, denied.why))
-    });
-    let refused: Vec<(Pattern, Why)> = refused.collect();
-    let grantable = refused.iter().filter(|(_, why)| *why == Why::NotGranted);
-    let missing: Vec<Pattern> = grantable.map(|(asked, _)| asked.clone()).collect();
-    let denied = |(asked, why): (Pattern, Why)| {
-        Denied::new(manifest, allow, reach.wish(asked.as_str()), why, &missing)
+    let mut refused: Vec<(Why, Vec<Pattern>)> = Vec::new();
+    for asked in reach.asked(manifest) {
+        let Err(Denied { why, .. }) = authorize(manifest, allow, reach.wish(asked.as_str())) else {
+            continue;
+        };
+        match refused.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, targets)) if targets.contains(&asked) => {}
+            Some((_, targets)) => targets.push(asked),
+            None => refused.push((why, vec![asked])),
+        }
+    }
+    let denied = |(why, missing): (Why, Vec<Pattern>)| {
+        let targets: Vec<&str> = missing.iter().map(Pattern::as_str).collect();
+        Denied::new(manifest, allow, reach, &targets, why, &missing)
     };
     refused.into_iter().map(denied).collect()
 }
@@ -182,15 +191,7 @@ impl<'a> Wish<'a> {
 impl fmt::Display for Wish<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (reach, target) = self.parts();
-        let verb = match reach {
-            Reach::Call => "call",
-            Reach::Publish => "publish",
-            Reach::Subscribe => "subscribe to",
-            Reach::Storage => "use the storage namespace",
-            Reach::State => "use the state namespace",
-            Reach::Provide => "provide",
-        };
-        write!(f, "{verb} `{}`", target.escape_debug())
+        f.write_str(&reach.wishes(&[target]))
     }
 }
 
@@ -214,6 +215,32 @@ impl Reach {
             Reach::Storage => "storage",
             Reach::State => "state",
             Reach::Provide => "provide",
+        }
+    }
+
+    /// Wishes of this kind, in words.
+    fn wishes(self, targets: &[&str]) -> String {
+        let verb = match (self, targets) {
+            (Reach::Call, _) => "call",
+            (Reach::Publish, _) => "publish",
+            (Reach::Subscribe, _) => "subscribe to",
+            (Reach::Storage, [_]) => "use the storage namespace",
+            (Reach::Storage, _) => "use the storage namespaces",
+            (Reach::State, [_]) => "use the state namespace",
+            (Reach::State, _) => "use the state namespaces",
+            (Reach::Provide, _) => "provide",
+        };
+        let targets = targets.iter().map(|it| format!("`{}`", it.escape_debug()));
+        format!("{verb} {}", targets.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What its targets name.
+    fn kind(self) -> NameKind {
+        match self {
+            Reach::Call | Reach::Provide => NameKind::Capability,
+            Reach::Publish => NameKind::Topic,
+            Reach::Subscribe => NameKind::Pattern,
+            Reach::Storage | Reach::State => NameKind::Namespace,
         }
     }
 
@@ -252,11 +279,11 @@ impl Reach {
                 calls.chain(fallbacks).collect()
             }
             Reach::Publish => manifest.permissions.publish.clone(),
-            Reach::Subscribe => manifest
-                .subscriptions
-                .iter()
-                .map(|it| it.pattern.clone())
-                .collect(),
+            Reach::Subscribe => {
+                let handlers = manifest.subscriptions.iter().map(|it| it.pattern.clone());
+                let others = manifest.permissions.subscribe.iter().cloned();
+                handlers.chain(others).collect()
+            }
             Reach::Storage => names(&manifest.permissions.storage),
             Reach::State => names(&manifest.permissions.state),
             Reach::Provide => manifest

@@ -107,8 +107,8 @@ impl Bus {
     /// Tells on [`OVERFLOW_TOPIC`] what subscriptions drop; to be run by one task for the life
     /// of the bus.
     ///
-    /// The first drop is told at once, what follows is told together, at most every `interval`
-    /// for each subscription. Ends when the bus is closed. Needs tokio's time.
+    /// The first drop of each subscription is told at once; what follows, and what is dropped at
+    /// its end, is told together, at most every `interval`. Ends when the bus is closed. Needs tokio's time.
     pub fn report_overflow(&self, interval: Duration) -> impl Future<Output = ()> + Send + use<> {
         overflow::report(self.clone(), interval)
     }

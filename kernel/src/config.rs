@@ -11,6 +11,7 @@ mod document;
 mod duration;
 mod path;
 mod place;
+mod places;
 mod schema_check;
 mod schema_words;
 mod secret;
@@ -26,11 +27,13 @@ use octa_loader::policy::Policy;
 use octa_loader::{NameError, NameKind, Pattern};
 
 use document::{Document, Node, Table};
-use path::Path;
+
+pub(crate) use path::Path;
 
 pub use containment::Containment;
 pub use octa_loader::{Limits, Placement, Sandbox};
 pub use place::Place;
+pub use places::Places;
 pub use schema_check::{Mismatch, check_schema};
 pub use secret::{Secret, SecretError};
 pub use section::{NoSecrets, Secrets, Section, Settings, SettingsError};
@@ -52,6 +55,8 @@ pub struct Config {
     pub pipelines: BTreeMap<String, Vec<String>>,
     /// `[plugins.X]` by plugin name.
     pub plugins: BTreeMap<String, PluginConfig>,
+    /// Where plugins, capabilities and pipelines are written.
+    pub places: Places,
 }
 
 /// How long the kernel waits, and what it watches.
@@ -225,6 +230,10 @@ impl Config {
             "plugins",
         ])?;
         let pipelines = read(root.get("pipelines"), capabilities::pipelines)?;
+        let mut places = Places::default();
+        for key in ["plugins", "capabilities", "pipelines"] {
+            places.note(root.get(key));
+        }
         Ok(Config {
             kernel: read(root.get("kernel"), kernel)?,
             storage: read(root.get("storage"), storage::storage)?,
@@ -234,6 +243,7 @@ impl Config {
             })?,
             pipelines,
             plugins: read(root.get("plugins"), plugins)?,
+            places,
         })
     }
 

@@ -4,7 +4,11 @@
 //! What is kept lies in memory; a task of its own writes it down behind that, so that nobody who
 //! adds a letter waits for the storage, however slow that is.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
 
 use octa_plugin_api::Error;
 use parking_lot::Mutex;
@@ -44,6 +48,8 @@ struct Shared {
     changed: Notify,
     phase: watch::Sender<Phase>,
     clock: Arc<dyn Clock>,
+    /// Who this kernel is among those on the storage: what it writes is known by that.
+    kernel: Arc<str>,
 }
 
 /// How far the keeper is.
@@ -51,7 +57,7 @@ struct Shared {
 enum Phase {
     /// It reads what was kept before.
     Reading,
-    /// It writes down what changes.
+    /// It writes down what changes, and reads what could not be read.
     Keeping,
     /// It writes down what is left.
     Ending,
@@ -76,11 +82,14 @@ impl DeadLetters {
     }
 
     fn bounded(clock: Arc<dyn Clock>, letters_max: usize, bytes_max: usize) -> Self {
+        let kernel: Arc<str> =
+            format!("{:016x}", RandomState::new().hash_one("dead letters")).into();
         Self(Arc::new(Shared {
-            table: Mutex::new(Table::new(letters_max, bytes_max)),
+            table: Mutex::new(Table::new(Arc::clone(&kernel), letters_max, bytes_max)),
             changed: Notify::new(),
             phase: watch::Sender::new(Phase::Reading),
             clock,
+            kernel,
         }))
     }
 
@@ -89,7 +98,7 @@ impl DeadLetters {
         keeper::keep(self.clone(), storage)
     }
 
-    /// Waits until what was kept before is known.
+    /// Waits until what was kept before is known, or cannot be read now.
     pub(crate) async fn known(&self) {
         self.reached(Phase::Keeping).await;
     }

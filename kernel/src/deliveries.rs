@@ -28,6 +28,9 @@ mod mailbox;
 pub(crate) use lanes::Lanes;
 pub(crate) use mailbox::Mailbox;
 
+use lane::is_any_handled;
+use mailbox::Taking;
+
 #[cfg(test)]
 mod tests;
 
@@ -71,17 +74,25 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     /// Delivers a batch: how the event after those that `handled` counts failed, or that they
     /// were all handled. `None` if the instance lets nothing in, or is dead.
+    ///
+    /// What `begun` answers is dropped when the handler has run until it waits; of one that may
+    /// block, when its thread is about to enter it.
     async fn deliver(
         &self,
         letters: Vec<Held>,
         handled: &Arc<AtomicUsize>,
+        begun: impl FnOnce() -> Option<Taking>,
     ) -> Option<Result<(), Error>> {
         let outcome = if self.declared.blocking {
-            self.deliver_elsewhere(letters, handled.clone()).await?
+            let told = self.deliver_elsewhere(letters, handled.clone(), begun());
+            told.await?
         } else {
-            finish(begin(&self.instance, self.handler, letters, handled).await).await?
+            let started = begin(&self.instance, self.handler, letters, handled).await;
+            drop(begun());
+            finish(started).await?
         };
-        let refused = |error: &Error| self.fate.has_refused(error);
+        // Who has handled any had let them in: then the error is the handler's own.
+        let refused = |error: &Error| !is_any_handled(handled) && self.fate.has_refused(error);
         match outcome.result {
             Err(error) if refused(&error) => None,
             result => Some(result.map(drop)),
@@ -108,9 +119,11 @@ impl Deliveries {
         &self,
         letters: Vec<Held>,
         handled: Arc<AtomicUsize>,
+        taking: Option<Taking>,
     ) -> Option<Outcome> {
         let (instance, handler) = (self.instance.clone(), self.handler);
         let told = self.spare.run(move || {
+            drop(taking);
             block_on(async { finish(begin(&instance, handler, letters, &handled).await).await })
         });
         told.await.unwrap_or_else(|_| {

@@ -13,6 +13,7 @@ mod outbox;
 mod place;
 mod read;
 mod record;
+mod same;
 mod trim;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod remember;
 mod replace;
 mod retire;
 mod scan;
+mod strays;
 mod supervise;
 mod vet;
 mod workers;

@@ -29,7 +29,7 @@ mod steps;
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -67,6 +67,9 @@ struct Shared {
     /// Every capability that was ever offered: a handle on one stays good while its providers
     /// come and go.
     routes: ArcSwap<HashMap<Arc<str>, Arc<Route>>>,
+    /// Those that plugins declare, or did: a configuration may name others. Looked at only by who
+    /// finds nobody.
+    declared: Mutex<HashSet<Arc<str>>>,
     /// Held by who adds or takes away; readers take no lock.
     change: Mutex<()>,
     clock: Arc<dyn Clock>,
@@ -106,6 +109,7 @@ impl Services {
     pub(crate) fn new(clock: Arc<dyn Clock>, spare: Spare, pool: Pool, deadline: Duration) -> Self {
         Self(Arc::new(Shared {
             routes: ArcSwap::default(),
+            declared: Mutex::default(),
             change: Mutex::new(()),
             clock,
             spare,
@@ -127,6 +131,7 @@ impl Services {
         let mut routes = HashMap::clone(&self.0.routes.load());
         for capability in &manifest.capabilities {
             let route = self.route(&mut routes, &capability.name);
+            self.0.declared.lock().insert(route.name().clone());
             if may_run {
                 route.declare(&manifest.name, &capability.policy);
             }
@@ -223,6 +228,7 @@ impl Services {
         let mut routes = HashMap::clone(&self.0.routes.load());
         for (handler, capability) in (0..).zip(&manifest.capabilities) {
             let route = self.route(&mut routes, &capability.name);
+            self.0.declared.lock().insert(route.name().clone());
             route.put(offer(handler, capability));
         }
         for route in routes.values() {
@@ -258,12 +264,18 @@ impl Services {
             return Err(Error::new(ErrorKind::InvalidInput, error.to_string()));
         }
         let message = format!("no plugin offers the capability `{name}`");
+        Err(self.unknown(name, message))
+    }
+
+    /// That nobody was ever known to offer what is called so.
+    fn unknown(&self, name: &str, message: String) -> Error {
         let error = Error::new(ErrorKind::UnknownCapability, message);
+        let routes = self.0.routes.load();
         let offered = routes.values().filter(|route| route.is_offered());
-        Err(match nearest(name, offered.map(|route| &**route.name())) {
+        match nearest(name, offered.map(|route| &**route.name())) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
-        })
+        }
     }
 
     /// What is offered now, in the order of the names.

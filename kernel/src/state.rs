@@ -194,8 +194,10 @@ impl State {
         self.end_expiry();
     }
 
-    fn put(&self, put: Put<'_>) -> Result<u64, StateError> {
+    fn put(&self, mut put: Put<'_>) -> Result<u64, StateError> {
         check_value(put.at, &put.value)?;
+        // What is kept is counted by its length.
+        put.value = put.value.fitted();
         let (clock, quota) = (&*self.inner.clock, self.inner.quota);
         let shard = self.shard(put.at.namespace());
         let written = match shard.put(&put, quota, clock) {

@@ -11,6 +11,7 @@ mod configured;
 pub mod conformance;
 mod copy;
 mod delegate;
+mod half;
 mod memory;
 mod plan;
 #[cfg(feature = "postgres")]
@@ -42,6 +43,7 @@ pub use check::{
 pub(crate) use configured::open_followed;
 pub use configured::{ConfiguredError, open, open_exclusive};
 pub use copy::{Contents, CopyError, Progress, Step, clear, contents, copy};
+pub use half::{Half, half};
 pub use memory::Memory;
 pub use plan::{Found, Plan, Present, Refusal};
 #[cfg(feature = "postgres")]

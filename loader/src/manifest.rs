@@ -237,12 +237,15 @@ pub enum Dependency {
     Plugin(String),
 }
 
-/// What a plugin wants to reach, beside what it subscribes to and offers.
+/// What a plugin wants to reach, beside what its handlers listen to and what it offers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Permissions {
     /// Topics that it publishes.
     #[serde(default)]
     pub publish: Vec<Pattern>,
+    /// Topics that it subscribes to while it runs.
+    #[serde(default)]
+    pub subscribe: Vec<Pattern>,
     /// Capabilities that it calls.
     #[serde(default)]
     pub call: Vec<Pattern>,

@@ -282,7 +282,11 @@ impl CallInfo {
                 chain: owned.chain.as_str().into(),
                 trace: owned.trace.as_str().into(),
                 routing_key: owned.next_routing_key.as_str().into(),
-                idempotency_key: owned.next_idempotency_key.as_deref().unwrap_or_default().into(),
+                idempotency_key: owned
+                    .next_idempotency_key
+                    .as_deref()
+                    .unwrap_or_default()
+                    .into(),
                 ..nobodys
             },
         }

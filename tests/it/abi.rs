@@ -20,7 +20,7 @@ fn check_works(library: &Path, name: &'static str) {
         let running = home.start().await;
         running.check(name, State::Started, &[]);
         let heard = running.call(&format!("{name}.listen"), json!(null)).await;
-        assert_eq!(heard, Ok(json!([2, format!("{name}.said"), name, "hello"])));
+        assert_eq!(heard, Ok(json!([1, format!("{name}.said"), name, "hello"])));
         let steps = running
             .call(&format!("{name}.storage"), json!(null))
             .await

@@ -21,13 +21,13 @@ fn step_by_step() {
         let kernel = &running.kernel;
         let mut moves = running.subscribe("kernel.plugin.**").await;
         kernel.load_plugin(NEIGHBOUR).await.expect("it loads");
-        let unknown = "unavailable: no plugin that offers `neighbour.echo` is started (hint: `octa list` shows why)";
+        let unknown = "unavailable: no plugin that offers `neighbour.echo` is started (hint: `octa why neighbour.echo` shows why)";
         check(&running, State::Loaded, Err(unknown)).await;
         kernel.start_plugin(NEIGHBOUR).await.expect("it starts");
         check(&running, State::Started, Ok(7)).await;
         kernel.stop_plugin(NEIGHBOUR).await.expect("it stops");
         let nobody = "unavailable: no plugin that offers `neighbour.echo` is started \
-                      (hint: `octa list` shows why)";
+                      (hint: `octa why neighbour.echo` shows why)";
         check(&running, State::Stopped, Err(nobody)).await;
         kernel
             .start_plugin(NEIGHBOUR)

@@ -211,6 +211,10 @@ fn calls_and_stops_reach_the_plugins() {
         let unknown = "error: no plugin offers the capability `neighbour.ecko`\n\
                        hint: did you mean `neighbour.echo`?\n";
         serving.check(&["call", "neighbour.ecko", "1"], 3, unknown);
+        let unset = "error: the idempotency key is empty\n\
+                     hint: leave it out where the call is not to be done once only\n";
+        let call = ["call", "neighbour.echo", "1", "--idempotency-key", ""];
+        serving.check(&call, 3, unset);
         let panicked = octa(&serving.home, &["call", "panics-in-handler.now", "13"]);
         assert_eq!(panicked.code, 1);
         assert!(
@@ -220,7 +224,7 @@ fn calls_and_stops_reach_the_plugins() {
         serving.check(&["stop", "neighbour"], 0, "neighbour 0.1.0 is stopped\n");
         assert_eq!(serving.state("neighbour"), "stopped");
         let nobody = "error: no plugin that offers `neighbour.echo` is started\n\
-                      hint: `octa list` shows why\n";
+                      hint: `octa why neighbour.echo` shows why\n";
         serving.check(&["call", "neighbour.echo", "1"], 1, nobody);
         serving.check(&["start", "neighbour"], 0, "neighbour 0.1.0 is started\n");
         serving.check(&["unload", "neighbour"], 0, "neighbour 0.1.0 is unloaded\n");

@@ -171,6 +171,8 @@ impl Fault {
 /// Calls while a fault befalls that, and until both are over.
 async fn befall(running: &Running, file: &Path, capability: &'static str, fault: Fault) {
     let kernel = running.kernel.clone();
+    let process_of = |plugin: &str| running.plugin(plugin).process.map(|process| process.id);
+    let before = COUNTERS.map(|plugin| (plugin, process_of(plugin)));
     let task = Payload::json(&fault.task(capability)).expect("it is JSON");
     let how = CallOptions {
         deadline: (fault == Fault::Late).then_some(Duration::from_millis(50)),
@@ -199,12 +201,12 @@ async fn befall(running: &Running, file: &Path, capability: &'static str, fault:
     if fault == Fault::Stopped {
         kernel.start_plugin(&provider).await.expect("it starts");
     }
-    until(|| {
-        COUNTERS
-            .iter()
-            .all(|plugin| running.state(plugin) == State::Started)
-    })
-    .await;
+    // One whose process has ended is started until somebody has seen to that.
+    let is_back = |(plugin, before): &(&str, Option<u32>)| {
+        let has_ended = Fault::OF_PROCESSES.contains(&fault) && *plugin == provider;
+        running.state(plugin) == State::Started && !(has_ended && process_of(plugin) == *before)
+    };
+    until(|| before.iter().all(is_back)).await;
 }
 
 #[test]

@@ -155,7 +155,10 @@ fn idempotency_key(request: &Request<Bytes>) -> Result<String, ErrorBody> {
         // No key would have it done each time: an unset variable must not do that.
         Some(key) if key.is_empty() => {
             let hint = "leave it out where the call is not to be done once only".to_owned();
-            Err(invalid("the idempotency key is empty".to_owned(), Some(hint)))
+            Err(invalid(
+                "the idempotency key is empty".to_owned(),
+                Some(hint),
+            ))
         }
         key => Ok(key.unwrap_or_default()),
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use octa_kernel::storage::{
     self, BackupError, Contents, CopyError, OpenError, Restored, Sqlite, StorageAdapter,
+    StorageError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -125,7 +126,7 @@ impl Explain for BackupError {
 
 fn copy_kind(error: &CopyError) -> &'static str {
     match error {
-        CopyError::NotEmpty { .. } => "conflict",
+        CopyError::NotEmpty { .. } | CopyError::Half { .. } => "conflict",
         CopyError::Differs { .. } => "failed",
         _ => "unavailable",
     }
@@ -181,8 +182,10 @@ pub(super) async fn restore(typed: &args::Restore, found: Found) -> Result<Answe
             let names = (&*place, &*aside);
             let restored = storage::restore_into(&typed.file, to, names, typed.force, progress);
             let restored = unless_interrupted(restored).await;
-            // Its name was free before.
-            if restored.is_err() && aside.exists() {
+            if !matches!(restored, Ok(Ok(_)))
+                && let Some(aside) = undo(to).await
+                && restored.is_err()
+            {
                 return Err(MoveError::Half { aside }.into());
             }
             close(&desk).await?;
@@ -259,21 +262,30 @@ async fn copy(
     to: &dyn StorageAdapter,
     bar: &mut Bar,
 ) -> Result<Result<Contents, CopyError>, Failure> {
-    // It is told nothing before the storage was found empty: what is in one that was not is never to be deleted.
-    let mut began = false;
-    let copied = storage::copy(from, to, |at| {
-        began = true;
-        bar.show(&at.into());
-    });
-    let copied = unless_interrupted(copied).await;
-    let is_whole = matches!(copied, Ok(Ok(_)));
-    if began
-        && !is_whole
-        && let Err(error) = storage::clear(to).await
-    {
-        log::warn!("what was copied before it failed stays where it is: {error}");
+    let copied = unless_interrupted(storage::copy(from, to, |at| bar.show(&at.into()))).await;
+    if !matches!(copied, Ok(Ok(_))) {
+        undo(to).await;
     }
     copied
+}
+
+/// Deletes what was copied before that ended early, or tells where what was there before is kept. What is in a
+/// storage into which nothing was copied is left alone.
+async fn undo(to: &dyn StorageAdapter) -> Option<PathBuf> {
+    let undone = async {
+        // What was given up may still be done: behind this it has been, or never is.
+        to.replicate(&[], 0).await?;
+        let half = storage::half(to).await?;
+        if half.as_ref().is_some_and(|half| half.aside.is_none()) {
+            storage::clear(to).await?;
+        }
+        Ok::<_, StorageError>(half.and_then(|half| half.aside))
+    };
+    let undone = undone.await;
+    undone.unwrap_or_else(|error| {
+        log::warn!("what was copied before it failed stays where it is: {error}");
+        None
+    })
 }
 
 /// A name for what is to be kept aside.
@@ -315,7 +327,7 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Resu
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use octa_kernel::storage::{Batch, BoxFuture, Change, Expect, Memory, Snapshot, StorageError};
+    use octa_kernel::storage::{Batch, BoxFuture, Change, Expect, Memory, Snapshot};
 
     use super::*;
 
@@ -386,5 +398,30 @@ mod tests {
     #[tokio::test]
     async fn a_storage_that_was_empty_is_so_again() {
         assert_eq!(left(false, false, true).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_a_restore_is_named_and_not_deleted() {
+        let home = tempfile::tempdir().expect("a directory");
+        let [backup, aside] = ["home.bak", "before.db"].map(|name| home.path().join(name));
+        let (from, memory) = (Memory::new(), Memory::new());
+        write(&from).await;
+        let made = storage::backup(&from, &backup, false, |_| ()).await;
+        made.expect("it is backed up");
+        write(&memory).await;
+        let to = Failing {
+            memory,
+            snapshot: AtomicBool::new(false),
+            writes: true,
+        };
+        assert_eq!(undo(&to).await, None, "nothing was copied");
+        let restored = storage::restore_into(&backup, &to, ("h", &aside), true, |_| ());
+        restored.await.expect_err("it fails");
+        assert_eq!(undo(&to).await, Some(aside));
+        let there = to.usage().await.expect("it is read");
+        assert!(
+            there.iter().any(|(name, _)| **name == *"lamps"),
+            "{there:?}"
+        );
     }
 }

@@ -92,15 +92,28 @@ impl Desk {
 
     async fn get(&self, namespace: &str, key: &str) -> Result<Box<RawValue>, ErrorBody> {
         let found = self.storage.get(namespace, key).await.map_err(told)?;
-        let record = found.ok_or_else(|| ErrorBody {
+        let Some(record) = found else {
+            return Err(self.absent(namespace, key).await);
+        };
+        raw(&Told::of(namespace, &Entry::new(key, record))?)
+    }
+
+    /// Nothing in the whole namespace: its name is likely misspelt.
+    async fn absent(&self, namespace: &str, key: &str) -> ErrorBody {
+        let usages = self.storage.usage().await.unwrap_or_default();
+        let mut names = usages.iter().map(|(name, _)| &**name);
+        let hint = match names.any(|name| name == namespace) {
+            true => format!("`octa storage list {namespace}` shows those there are"),
+            false => format!(
+                "there is no record in `{namespace}`; `octa storage stats` shows the namespaces there are"
+            ),
+        };
+        ErrorBody {
             kind: "not-found".to_owned(),
             message: format!("there is no record `{namespace}/{key}`"),
-            hint: Some(format!(
-                "`octa storage list {namespace}` shows those there are"
-            )),
+            hint: Some(hint),
             ..ErrorBody::default()
-        })?;
-        raw(&Told::of(namespace, &Entry::new(key, record))?)
+        }
     }
 
     async fn page(

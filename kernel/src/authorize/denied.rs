@@ -1,13 +1,13 @@
-//! The answer to a wish that is refused, and the line of configuration that would grant it.
+//! The answer to wishes that are refused, and the line of configuration that would grant them.
 
 use octa_loader::{Manifest, NameError, Pattern};
 
-use super::{Reach, Wish};
+use super::{Reach, asking};
 use crate::config::Allow;
 
-/// A refused wish.
+/// A refused wish, or several of one kind that are refused for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("plugin `{plugin}` may not {wish}: {why}")]
+#[error("plugin `{plugin}` may not {wish}: {}", reason(why, *are_several))]
 #[non_exhaustive]
 pub struct Denied {
     /// Whose wish it was.
@@ -18,7 +18,9 @@ pub struct Denied {
     pub reach: Reach,
     /// Why it is refused.
     pub why: Why,
+    are_several: bool,
     line: Option<String>,
+    hint: Option<String>,
 }
 
 /// Why a wish is refused.
@@ -40,23 +42,27 @@ pub enum Why {
 }
 
 impl Denied {
-    /// Refuses a wish; `missing` is what the configuration would have to grant.
+    /// Refuses to do something to each target; `missing` is what the configuration would have to
+    /// grant.
     pub(super) fn new(
         manifest: &Manifest,
         allow: &Allow,
-        wish: Wish<'_>,
+        reach: Reach,
+        targets: &[&str],
         why: Why,
         missing: &[Pattern],
     ) -> Self {
-        let (reach, _) = wish.parts();
-        let line = (why == Why::NotGranted).then(|| line(reach, reach.allowed(allow), missing));
-        Denied {
+        let mut denied = Denied {
             plugin: manifest.name.clone(),
-            wish: wish.to_string(),
+            wish: reach.wishes(targets),
             reach,
+            line: (why == Why::NotGranted).then(|| line(reach, reach.allowed(allow), missing)),
             why,
-            line,
-        }
+            are_several: targets.len() > 1,
+            hint: None,
+        };
+        denied.hint = denied.remedy(manifest, targets);
+        denied
     }
 
     /// The table of the configuration and the line in it that would grant the wish, with what is
@@ -70,29 +76,31 @@ impl Denied {
 
     /// Says what to do about it.
     pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
+    fn remedy(&self, manifest: &Manifest, targets: &[&str]) -> Option<String> {
         match &self.why {
             Why::NotGranted => {
                 let (table, line) = self.grant()?;
+                let them = if self.are_several { "them" } else { "it" };
                 Some(format!(
-                    "to grant it, write into the configuration under `{table}`: `{line}`"
+                    "to grant {them}, write into the configuration under `{table}`: `{line}`"
                 ))
             }
-            Why::NotAsked => {
-                let field = match self.reach {
-                    Reach::Call => "permissions.call",
-                    Reach::Publish => "permissions.publish",
-                    Reach::Subscribe => "subscriptions",
-                    Reach::Storage => "permissions.storage",
-                    Reach::State => "permissions.state",
-                    Reach::Provide => "capabilities",
-                };
-                Some(format!(
-                    "the plugin's author must add it to `{field}` of the manifest"
-                ))
-            }
+            Why::NotAsked => Some(asking::remedy(manifest, self.reach, targets.first()?)),
             Why::Reserved => Some(format!("choose a name under `{}`", self.plugin)),
             Why::Malformed(error) => error.hint(),
         }
+    }
+}
+
+fn reason(why: &Why, are_several: bool) -> String {
+    match why {
+        Why::NotGranted if are_several => {
+            "they lie outside the plugin's own namespace and are not granted".to_owned()
+        }
+        why => why.to_string(),
     }
 }
 

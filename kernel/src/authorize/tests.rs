@@ -1,5 +1,6 @@
 //! Each wish, granted and refused in each way.
 
+use octa_loader::Permissions;
 use serde_json::json;
 
 use super::*;
@@ -25,6 +26,7 @@ fn manifest() -> Manifest {
         "permissions": {
             "call": ["lamp.**", "devices.**"],
             "publish": ["lamp", "lamp.**", "alert.**", "kernel.**"],
+            "subscribe": ["door.*.open", "sysmon.*.load"],
             "storage": ["lamp", "history"],
             "state": ["lamp.cache", "shared"],
         },
@@ -84,6 +86,10 @@ fn beyond_it_each_wish_needs_its_line() {
             Wish::Subscribe("sysmon.*.load"),
             "subscribe = [\"sysmon.*.load\"]",
         ),
+        (
+            Wish::Subscribe("door.front.open"),
+            "subscribe = [\"door.*.open\"]",
+        ),
         (Wish::Storage("history"), "storage = [\"history\"]"),
         (Wish::State("shared"), "state = [\"shared\"]"),
         (Wish::Provide("LOAD_CONFIG"), "provide = [\"LOAD_CONFIG\"]"),
@@ -113,6 +119,7 @@ fn what_was_not_asked_is_refused_whatever_is_granted() {
         Wish::Publish("alert"),
         Wish::Subscribe("sysmon.**"),
         Wish::Subscribe("sysmon.*"),
+        Wish::Subscribe("door.front.shut"),
         Wish::Subscribe("kernel.**"),
         Wish::Storage("other"),
         Wish::Storage("lamp.deep"),
@@ -212,12 +219,108 @@ fn a_refusal_says_plugin_wish_reason_and_remedy() {
         "plugin `lamp` may not use the storage namespace `other`: its manifest does not ask for it"
     );
     assert_eq!(denied.grant(), None);
-    assert!(
-        denied
-            .hint()
-            .expect("a hint")
-            .contains("`permissions.storage`")
-    );
+}
+
+#[test]
+fn what_was_not_asked_is_told_with_what_the_author_writes() {
+    let mut bare = manifest();
+    bare.permissions = Permissions::default();
+    let lamp = manifest();
+    for (manifest, wish, expected) in [
+        (
+            &lamp,
+            Wish::Call("sysmon.read"),
+            "ask for it in the plugin: \
+             `#[tentacle(calls(\"lamp.**\", \"devices.**\", \"sysmon.read\"))]`",
+        ),
+        (
+            &bare,
+            Wish::Call("sysmon.read"),
+            "ask for it in the plugin: `#[tentacle(calls = \"sysmon.read\")]`",
+        ),
+        (
+            &bare,
+            Wish::Call("load_confg"),
+            "did you mean `LOAD_CONFIG`? otherwise ask for it in the plugin: \
+             `#[tentacle(calls = \"load_confg\")]`",
+        ),
+        (
+            &bare,
+            Wish::Publish("alarm.*"),
+            "ask for it in the plugin: `#[tentacle(publishes = \"alarm.*\")]`",
+        ),
+        (
+            &lamp,
+            Wish::Subscribe("lamps"),
+            "ask for it in the plugin: \
+             `#[tentacle(subscribes(\"door.*.open\", \"sysmon.*.load\", \"lamps\"))]`",
+        ),
+        (
+            &bare,
+            Wish::Subscribe("door.*.shut"),
+            "ask for it in the plugin: `#[tentacle(subscribes = \"door.*.shut\")]`",
+        ),
+        // Not even if it is like another topic.
+        (
+            &lamp,
+            Wish::Publish("lamps"),
+            "ask for it in the plugin: `#[tentacle(publishes(\"lamp\", \"lamp.**\", \
+             \"alert.**\", \"kernel.**\", \"lamps\"))]`",
+        ),
+        (
+            &lamp,
+            Wish::Storage("histroy"),
+            "did you mean `history`? otherwise ask for it in the plugin: \
+             `#[tentacle(storage(\"lamp\", \"history\", \"histroy\"))]`",
+        ),
+        (
+            &lamp,
+            Wish::State("lamps.cache"),
+            "did you mean `lamp.cache`? otherwise ask for it in the plugin: \
+             `#[tentacle(state(\"lamp.cache\", \"shared\", \"lamps.cache\"))]`",
+        ),
+        (
+            &lamp,
+            Wish::Provide("lamp.dim"),
+            "ask for it in the plugin: `#[capability(\"lamp.dim\")]`",
+        ),
+    ] {
+        let denied = authorize(manifest, &everything(), wish).expect_err("not asked");
+        assert_eq!(denied.why, Why::NotAsked, "{wish}");
+        assert_eq!(denied.hint().expect("a hint"), expected);
+    }
+}
+
+#[test]
+fn what_is_malformed_is_told_as_what_it_was_meant_to_be() {
+    for (wish, expected) in [
+        (
+            Wish::Call("a b"),
+            "call `a b`: capability `a b` has ` ` at position 2, expected a letter, a digit, \
+             `_` or `-`",
+        ),
+        (
+            Wish::Publish("a b"),
+            "publish `a b`: topic `a b` has ` ` at position 2, expected a letter, a digit, \
+             `_` or `-`",
+        ),
+        (
+            Wish::Subscribe("**.lamp"),
+            "subscribe to `**.lamp`: pattern `**.lamp` has `**` at position 1, expected it as \
+             the last segment only",
+        ),
+        (
+            Wish::Storage("a..b"),
+            "use the storage namespace `a..b`: namespace `a..b` has an empty segment at \
+             position 3",
+        ),
+    ] {
+        let denied = authorize(&manifest(), &everything(), wish).expect_err("malformed");
+        assert_eq!(
+            denied.to_string(),
+            format!("plugin `lamp` may not {expected}")
+        );
+    }
 }
 
 #[test]
@@ -233,10 +336,9 @@ fn a_review_lists_all_that_is_lacking() {
         told,
         [
             "call `devices.**`",
-            "publish `alert.**`",
+            "publish `alert.**`, `news.**`",
             "publish `kernel.**`",
-            "publish `news.**`",
-            "subscribe to `sysmon.*.load`",
+            "subscribe to `sysmon.*.load`, `door.*.open`",
             "use the storage namespace `history`",
             "use the state namespace `shared`",
             "provide `LOAD_CONFIG`",
@@ -245,12 +347,49 @@ fn a_review_lists_all_that_is_lacking() {
     );
     let line = "publish = [\"alert.**\", \"news.**\"]";
     assert_eq!(denied[1].grant().map(|(_, line)| line), Some(line));
-    assert_eq!(denied[3].grant().map(|(_, line)| line), Some(line));
+    assert_eq!(
+        denied[1].to_string(),
+        "plugin `lamp` may not publish `alert.**`, `news.**`: \
+         they lie outside the plugin's own namespace and are not granted"
+    );
+    assert_eq!(
+        denied[1].hint().expect("a hint"),
+        format!(
+            "to grant them, write into the configuration under `[plugins.lamp.allow]`: `{line}`"
+        )
+    );
+    assert_eq!(
+        denied[2].to_string(),
+        "plugin `lamp` may not publish `kernel.**`: `kernel` is the kernel's own namespace"
+    );
     assert_eq!(
         review(&manifest, &everything()).len(),
         2,
         "only what is the kernel's"
     );
+}
+
+#[test]
+fn a_review_grows_as_what_is_lacking_does() {
+    let told = |count: usize| {
+        let mut manifest = manifest();
+        let topics = (0..count).map(|n| format!("news.{n:04}").parse().expect("a pattern"));
+        let namespaces = (0..count).map(|n| format!("shelf.{n:04}"));
+        manifest.permissions.publish = topics.collect();
+        manifest.permissions.storage = namespaces.collect();
+        let denied = review(&manifest, &Allow::default());
+        let hints = denied.iter().map(|it| it.hint().expect("a hint").len());
+        let texts = denied.iter().map(|it| it.to_string().len());
+        (denied.len(), texts.chain(hints).sum::<usize>())
+    };
+    let ((few, short), (many, long)) = (told(100), told(1_000));
+    assert_eq!(few, many, "each kind is told once");
+    assert!(long < 11 * short, "{short} bytes became {long}");
+    let mut manifest = manifest();
+    manifest.permissions.storage = ["shelf.a", "shelf.b"].map(String::from).into();
+    let denied = review(&manifest, &Allow::default());
+    let told = "plugin `lamp` may not use the storage namespaces `shelf.a`, `shelf.b`: ";
+    assert!(denied.iter().any(|it| it.to_string().starts_with(told)));
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Delivery {
 fn withdraw(hub: &Hub, tickets: impl Iterator<Item = (Arc<Queue>, u64)>) {
     for (queue, ticket) in tickets {
         if queue.withdraw(ticket) {
-            hub.overflowed();
+            hub.overflowed(&queue);
         }
     }
 }

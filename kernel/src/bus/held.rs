@@ -21,6 +21,16 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// One that was not tried yet.
+    pub(super) fn new(event: Arc<Event>, place: u64) -> Self {
+        Self {
+            event,
+            attempt: 0,
+            deaths: 0,
+            place,
+        }
+    }
+
     /// Whether it was in the hands of a handler before.
     pub(super) fn was_tried(&self) -> bool {
         self.attempt > 0 || self.place >= REPLAYED

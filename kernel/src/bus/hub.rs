@@ -30,6 +30,9 @@ pub(super) struct Hub {
     /// one is handed to the other either as retained or as published. Locked before a publisher
     /// and before the registry; who publishes otherwise does not know of it.
     retained: Mutex<Retained>,
+    /// The queues with drops that the overflow report has not heard of, each once. Locked for some
+    /// instructions, also with a publisher locked; nothing is locked after it.
+    overflowed: Mutex<Vec<Arc<Queue>>>,
     /// Wakes the overflow report.
     overflow: Notify,
 }
@@ -50,6 +53,7 @@ impl Hub {
             version: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             retained: Mutex::default(),
+            overflowed: Mutex::default(),
             overflow: Notify::new(),
         }
     }
@@ -120,6 +124,13 @@ impl Hub {
         queue.close();
     }
 
+    /// Drops what lies in a queue whose consumer is gone.
+    pub(super) fn clear(&self, queue: &Arc<Queue>) {
+        if queue.clear() {
+            self.overflowed(queue);
+        }
+    }
+
     /// Ends every subscription, also those to come.
     pub(super) fn close(&self) {
         let mut registry = self.registry.write();
@@ -138,9 +149,25 @@ impl Hub {
         self.registry.read().closed
     }
 
-    /// Says that a subscription has drops to tell.
-    pub(super) fn overflowed(&self) {
+    /// Says that a queue has drops to tell.
+    pub(super) fn overflowed(&self, queue: &Arc<Queue>) {
+        self.note_overflow(queue);
+        self.wake_report();
+    }
+
+    /// The same for who [wakes the report](Self::wake_report) later, with nothing locked.
+    #[cold]
+    pub(super) fn note_overflow(&self, queue: &Arc<Queue>) {
+        self.overflowed.lock().push(Arc::clone(queue));
+    }
+
+    pub(super) fn wake_report(&self) {
         self.overflow.notify_one();
+    }
+
+    /// The queues that have drops to tell since this was asked last.
+    pub(super) fn take_overflowed(&self) -> Vec<Arc<Queue>> {
+        std::mem::take(&mut *self.overflowed.lock())
     }
 
     pub(super) async fn wait_for_overflow(&self) {

@@ -1,10 +1,14 @@
 //! Tells on the bus what subscriptions drop; counting is done by each `queue`.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use octa_plugin_api::Payload;
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 
+use super::queue::Queue;
 use super::{Bus, Event, Publisher};
 
 /// The topic on which dropped events are told.
@@ -45,16 +49,25 @@ pub(super) fn is_notice(event: &Event) -> bool {
 /// is closed.
 pub(super) async fn report(bus: Bus, interval: Duration) {
     let publisher = bus.publisher("kernel");
+    // In the order in which they were told of; of each nothing more is told until its moment.
+    let mut told: VecDeque<(Instant, Arc<Queue>)> = VecDeque::new();
     loop {
-        bus.hub.wait_for_overflow().await;
+        let until = told.front().map_or_else(Instant::now, |(until, _)| *until);
+        tokio::select! {
+            () = bus.hub.wait_for_overflow() => {}
+            () = sleep_until(until), if !told.is_empty() => {}
+        }
         if bus.hub.is_closed() {
             return;
         }
-        for queue in bus.hub.queues() {
+        let now = Instant::now();
+        let rested = told.partition_point(|(until, _)| *until <= now);
+        let rested = told.drain(..rested).map(|(_, queue)| queue);
+        for queue in rested.chain(bus.hub.take_overflowed()).collect::<Vec<_>>() {
             if let Some(notice) = queue.take_notice() {
                 notice.tell(&publisher);
+                told.push_back((now + interval, queue));
             }
         }
-        tokio::time::sleep(interval).await;
     }
 }

@@ -117,7 +117,7 @@ impl Publisher {
             payload: draft.payload,
         });
         for queue in &route.queues {
-            matched += aftermath.hand(queue, Arc::clone(&event));
+            matched += aftermath.hand(hub, queue, Arc::clone(&event));
         }
         drop(state);
         aftermath.displaced.extend(retained.keep(event));
@@ -158,9 +158,9 @@ impl Publisher {
         });
         let mut matched = 0;
         for queue in others {
-            matched += aftermath.hand(queue, Arc::clone(&event));
+            matched += aftermath.hand(hub, queue, Arc::clone(&event));
         }
-        matched += aftermath.hand(last, event);
+        matched += aftermath.hand(hub, last, event);
         drop(state);
         Ok(aftermath.settle(hub, matched))
     }
@@ -168,12 +168,15 @@ impl Publisher {
 
 impl Aftermath {
     /// Offers the event to one queue; 1 if its subscription is open, else 0.
-    fn hand(&mut self, queue: &Arc<Queue>, event: Arc<Event>) -> usize {
+    fn hand(&mut self, hub: &Hub, queue: &Arc<Queue>, event: Arc<Event>) -> usize {
         match queue.push(event) {
             Push::Queued(consumer) => self.consumers.extend(consumer),
             Push::Dropped { event, tell } => {
                 self.displaced.extend(event);
-                self.overflowed |= tell;
+                if tell {
+                    hub.note_overflow(queue);
+                    self.overflowed = true;
+                }
             }
             Push::Waiting(ticket) => self.waiting.push((Arc::clone(queue), ticket)),
             Push::Closed => return 0,
@@ -184,7 +187,7 @@ impl Aftermath {
     fn settle(self, hub: &Arc<Hub>, matched: usize) -> PublishOutcome {
         self.consumers.into_iter().for_each(Waker::wake);
         if self.overflowed {
-            hub.overflowed();
+            hub.wake_report();
         }
         if self.waiting.is_empty() {
             PublishOutcome::Ready(matched)

@@ -58,6 +58,8 @@ struct State {
     told: u64,
     /// Whether a drop is to be told that has not been.
     untold: bool,
+    /// Whether the overflow report will ask for a notice, without being woken again.
+    is_watched: bool,
 }
 
 /// A publisher's event that waits for room. It lies here, and not with its publisher, so that
@@ -113,27 +115,21 @@ impl Queue {
         let place = state.next_replayed;
         state.next_replayed += 1;
         state.matched += 1;
-        let held = Held {
-            event,
-            attempt: 0,
-            deaths: 0,
-            place,
-        };
-        state.returned.insert(place, held);
+        state.returned.insert(place, Held::new(event, place));
         let consumer = state.consumer.take();
         drop(state);
         wake(consumer);
         Ok(())
     }
 
-    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
+    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Held>> {
         let mut state = self.state.lock();
         let Some((held, publisher)) = state.pop() else {
             return wait(state, cx).map(|()| None);
         };
         drop(state);
         wake(publisher);
-        Poll::Ready(Some(held.event))
+        Poll::Ready(Some(held))
     }
 
     /// Hands up to `max` events to `take` and says how many; 0 once closed and empty.
@@ -265,9 +261,13 @@ impl Queue {
         wake(waiting.into_iter().filter_map(|waiting| waiting.publisher));
     }
 
-    /// Drops what is queued. For a queue whose consumer is gone.
-    pub(super) fn clear(&self) {
+    /// Drops what is queued; says whether the overflow report has to be woken. For a queue whose
+    /// consumer is gone.
+    pub(super) fn clear(&self) -> bool {
         drop(self.end());
+        let mut state = self.state.lock();
+        state.untold = state.dropped > state.told;
+        state.untold && state.watch()
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -293,10 +293,12 @@ impl Queue {
         }
     }
 
-    /// What is to be told on the overflow topic, once.
+    /// What is to be told on the overflow topic, once. If there is nothing, the report is woken by
+    /// the next drop; else it is not, and is to ask again.
     pub(super) fn take_notice(&self) -> Option<Notice<'_>> {
         let mut state = self.state.lock();
         let untold = std::mem::take(&mut state.untold);
+        state.is_watched = untold;
         untold.then(|| self.notice(&mut state))
     }
 
@@ -337,6 +339,7 @@ impl State {
             dropped: 0,
             told: 0,
             untold: false,
+            is_watched: false,
         }
     }
 
@@ -365,13 +368,19 @@ impl State {
         Push::Dropped { event, tell }
     }
 
-    /// Counts a dropped event; says whether it is the first that is to be told.
+    /// Counts a dropped event; says whether the overflow report has to be woken.
     ///
     /// What is dropped because of a notice is counted in the next one, but is no reason for one:
     /// a full queue that receives notices would otherwise be told of for ever.
     fn count_drop(&mut self, quiet: bool) -> bool {
         self.dropped += 1;
-        !quiet && !std::mem::replace(&mut self.untold, true)
+        self.untold |= !quiet;
+        !quiet && self.watch()
+    }
+
+    /// Has the overflow report ask for a notice; says whether it has to be woken for that.
+    fn watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_watched, true)
     }
 
     /// Takes the next event, and lets the first that waits for room have its place.
@@ -392,13 +401,7 @@ impl State {
         } else {
             None
         };
-        let held = Held {
-            event,
-            attempt: 0,
-            deaths: 0,
-            place,
-        };
-        Some((held, publisher))
+        Some((Held::new(event, place), publisher))
     }
 
     /// Lets in what waits and need not, after the capacity or the policy has changed.

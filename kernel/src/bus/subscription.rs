@@ -172,6 +172,12 @@ impl Subscription {
 
     /// The poll form of [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
+        let polled = self.handle.queue.poll_next(cx);
+        polled.map(|held| held.map(|held| held.event))
+    }
+
+    /// The same of one that may be [given back](Self::give_back).
+    pub(crate) fn poll_next_held(&self, cx: &mut Context<'_>) -> Poll<Option<Held>> {
         self.handle.queue.poll_next(cx)
     }
 
@@ -256,7 +262,8 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.handle.close();
-        self.handle.queue.clear();
+        let SubscriptionHandle { hub, queue } = &self.handle;
+        hub.unsubscribe(queue);
+        hub.clear(queue);
     }
 }

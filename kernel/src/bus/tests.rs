@@ -358,3 +358,78 @@ async fn notices_that_are_dropped_cause_no_notices() {
     bus.close();
     report.await.expect("the report ends with the bus");
 }
+
+/// What subscriptions are told to have dropped just now, in the order told.
+fn dropped(notices: &mut Subscription) -> Vec<u64> {
+    let notices = std::iter::from_fn(|| notices.try_recv());
+    let dropped = |notice: Arc<Event>| {
+        let notice: serde_json::Value = notice.payload.parse().expect("JSON");
+        notice["dropped"].as_u64().expect("a number")
+    };
+    notices.map(dropped).collect()
+}
+
+fn publish_times(publisher: &Publisher, topic: &str, times: usize) {
+    for _ in 0..times {
+        publish_ready(publisher, topic);
+    }
+}
+
+/// Lets what can run do so, and no time pass.
+async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_drop_of_each_subscription_is_told_at_once() {
+    let bus = bus();
+    let mut notices = subscribe(&bus, OVERFLOW_TOPIC, 8, Overflow::DropOldest);
+    let _full = ["t", "u"].map(|topic| subscribe(&bus, topic, 1, Overflow::DropOldest));
+    let publisher = bus.publisher("a");
+    let report = tokio::spawn(bus.report_overflow(Duration::from_secs(1)));
+    for (topic, count) in [("t", 2), ("u", 2), ("t", 3), ("u", 4)] {
+        publish_times(&publisher, topic, count);
+        settle().await;
+    }
+    assert_eq!(dropped(&mut notices), [1, 1]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(dropped(&mut notices), [3, 4]);
+    publish_ready(&publisher, "t");
+    settle().await;
+    assert_eq!(dropped(&mut notices), [1], "it was quiet for a while");
+    bus.close();
+    report.await.expect("the report ends with the bus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_subscription_dropped_is_told_after_its_end() {
+    let bus = bus();
+    let mut notices = subscribe(&bus, OVERFLOW_TOPIC, 8, Overflow::DropOldest);
+    let full = subscribe(&bus, "t", 2, Overflow::DropOldest);
+    let (idle, read) = (
+        subscribe(&bus, "u", 2, Overflow::BackPressure),
+        subscribe(&bus, "v", 1, Overflow::DropOldest),
+    );
+    let publisher = bus.publisher("a");
+    let report = tokio::spawn(bus.report_overflow(Duration::from_secs(1)));
+    publish_times(&publisher, "t", 3);
+    settle().await;
+    publish_times(&publisher, "t", 5);
+    drop(full);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(
+        dropped(&mut notices),
+        [1, 7],
+        "with what lay there at the end"
+    );
+    publish_times(&publisher, "u", 2);
+    let waits = publish_waiting(&publisher, "u");
+    drop((idle, read));
+    assert_eq!(poll_once(waits), Poll::Ready(1));
+    settle().await;
+    assert_eq!(dropped(&mut notices), [3]);
+    bus.close();
+    report.await.expect("the report ends with the bus");
+}

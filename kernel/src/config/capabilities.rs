@@ -36,6 +36,9 @@ pub(super) fn pipelines(node: Node<'_>) -> Result<Pipelines, ConfigError> {
     table.names(NameKind::Capability)?;
     let mut pipelines = Pipelines::new();
     for (name, node) in table.iter() {
+        if name.split('.').next() == Some("kernel") {
+            return Err(node.unlike("a name of the kernel's own", "one outside `kernel`"));
+        }
         let steps = node.list("a capability", |step| step.name(NameKind::Capability))?;
         if steps.is_empty() || steps.len() > STEPS_MAX {
             let found = format!("a list of {}", steps.len());
@@ -47,7 +50,8 @@ pub(super) fn pipelines(node: Node<'_>) -> Result<Pipelines, ConfigError> {
     for (name, node) in table.iter() {
         // Each step is looked at where it is written.
         node.list("a capability", |step| {
-            match leads_to(&pipelines, &step.name(NameKind::Capability)?, name) {
+            let steps = |name: &str| pipelines.get(name).into_iter().flatten();
+            match leads_to(steps, &step.name(NameKind::Capability)?, name) {
                 true => Err(step.mismatch(&format!("a capability that does not lead to `{name}`"))),
                 false => Ok(()),
             }
@@ -56,16 +60,20 @@ pub(super) fn pipelines(node: Node<'_>) -> Result<Pipelines, ConfigError> {
     Ok(pipelines)
 }
 
-/// True if calling `from` calls `to`: as itself, or as a step of a step.
-fn leads_to(pipelines: &Pipelines, from: &str, to: &str) -> bool {
+/// True if calling `from` may call `to`: as itself, or as one of those that `next` names, and so
+/// on.
+fn leads_to<'a, Next: Iterator<Item = &'a String>>(
+    next: impl Fn(&str) -> Next,
+    from: &'a str,
+    to: &str,
+) -> bool {
     let (mut open, mut seen) = (vec![from], BTreeSet::new());
     while let Some(name) = open.pop() {
         if name == to {
             return true;
         }
         if seen.insert(name) {
-            let steps = pipelines.get(name).into_iter().flatten();
-            open.extend(steps.map(String::as_str));
+            open.extend(next(name).map(String::as_str));
         }
     }
     false
@@ -82,7 +90,28 @@ pub(super) fn capabilities(
         let policy = policy(&node.table()?, name, pipelines.contains_key(name))?;
         policies.insert(name.to_owned(), policy);
     }
+    for (name, node) in table.iter() {
+        let table = node.table()?;
+        table.optional("fallback", |node| ends(node, name, &policies, pipelines))?;
+    }
     Ok(policies)
+}
+
+/// Refuses a fallback that comes back to what it stands in for, as that would wait for itself.
+fn ends(
+    fallback: Node<'_>,
+    own: &str,
+    policies: &BTreeMap<String, Policy>,
+    pipelines: &Pipelines,
+) -> Result<(), ConfigError> {
+    let next = |name: &str| {
+        let fallback = policies.get(name).and_then(|it| it.fallback.as_ref());
+        pipelines.get(name).into_iter().flatten().chain(fallback)
+    };
+    match leads_to(next, &fallback.name(NameKind::Capability)?, own) {
+        true => Err(fallback.mismatch(&format!("a capability that does not lead to `{own}`"))),
+        false => Ok(()),
+    }
 }
 
 fn policy(table: &Table<'_>, name: &str, is_pipeline: bool) -> Result<Policy, ConfigError> {

@@ -266,6 +266,33 @@ impl<'a> Node<'a> {
             .collect()
     }
 
+    /// Shows `see` the key and the place of this value, and of those in it down to a depth.
+    pub(super) fn visit(&self, depth: usize, see: &mut dyn FnMut(String, Place)) {
+        see(self.shown(), self.place());
+        let Some(depth) = depth.checked_sub(1) else {
+            return;
+        };
+        let document = self.document;
+        let inside = |path, value| Node {
+            document,
+            path,
+            value,
+        };
+        match self.value.get_ref() {
+            DeValue::Table(entries) => {
+                for (key, value) in entries {
+                    inside(self.path.key(key.get_ref()), value).visit(depth, see);
+                }
+            }
+            DeValue::Array(items) => {
+                for (index, value) in items.iter().enumerate() {
+                    inside(self.path.index(index), value).visit(depth, see);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A plugin's own section, converted to JSON with the places of its parts.
     pub(super) fn section(&self) -> Result<Section, ConfigError> {
         let mut section = Section::default();

@@ -1,10 +1,10 @@
 //! Reads the letters of before, and writes down what changes: some at a time, in one task.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     DeadLetters, NAMESPACE, Phase,
-    record::{self, Partial},
+    record::{self, Key, Partial},
     table::Change,
 };
 use crate::storage::{Batch, Expect, Query, Storage, StorageError};
@@ -34,12 +34,45 @@ pub(super) async fn keep(letters: DeadLetters, storage: Storage) {
 }
 
 async fn read_and_write(letters: &DeadLetters, storage: &Storage) {
-    if let Err(error) = read(letters, storage).await {
-        // Their numbers are not known: what is written now might overwrite them.
-        log::error!("the dead letters of before cannot be read, and new ones not kept: {error}");
-        return;
-    }
+    let mut reading = Reading::default();
+    let read = reading.go_on(letters, storage).await;
     letters.enter(Phase::Keeping);
+    tokio::join!(
+        read_later(letters, storage, reading, read),
+        write_until_the_end(letters, storage),
+    );
+}
+
+/// Goes on with what could not be read; what is written meanwhile lies elsewhere.
+async fn read_later(
+    letters: &DeadLetters,
+    storage: &Storage,
+    mut reading: Reading,
+    mut read: Result<(), StorageError>,
+) {
+    if let Err(error) = &read {
+        log::error!("the dead letters of before cannot be read now: {error}");
+    }
+    while let Err(error) = read {
+        if matches!(error, StorageError::Closed) || letters.has_reached(Phase::Ending) {
+            return;
+        }
+        rest(letters).await;
+        read = reading.go_on(letters, storage).await;
+    }
+    // What made room for others.
+    letters.0.changed.notify_one();
+}
+
+/// Leaves a storage that refuses alone for a while, unless the end is near.
+async fn rest(letters: &DeadLetters) {
+    tokio::select! {
+        () = letters.0.clock.sleep(RETRY) => {}
+        () = letters.reached(Phase::Ending) => {}
+    }
+}
+
+async fn write_until_the_end(letters: &DeadLetters, storage: &Storage) {
     let mut is_told = false;
     loop {
         // Asked first: what comes before the end is written.
@@ -56,10 +89,7 @@ async fn read_and_write(letters: &DeadLetters, storage: &Storage) {
                 if is_ending || matches!(error, StorageError::Closed) {
                     break;
                 }
-                tokio::select! {
-                    () = letters.0.clock.sleep(RETRY) => {}
-                    () = letters.reached(Phase::Ending) => {}
-                }
+                rest(letters).await;
             }
         }
     }
@@ -82,11 +112,15 @@ async fn write(changes: &[Change], storage: &Storage) -> Result<(), StorageError
     };
     for change in changes {
         match change {
-            // The first record last: without it, the others are known as remains.
-            Change::Write(letter) => {
-                for piece in (0..record::count(letter)).rev() {
+            Change::Write(letter, place) => {
+                if place.records > 1 {
+                    // At once, if it can be: another kernel may be reading.
+                    writer.apply().await?;
+                }
+                // The first record last: without it, the others are known as remains.
+                for piece in (0..place.records).rev() {
                     if let Some(value) = record::encode(letter, piece) {
-                        let key = record::key(letter.id, piece);
+                        let key = place.key(piece);
                         let put = |batch: &mut Batch| {
                             let put = batch.put(NAMESPACE, &key, Expect::Any, value.clone());
                             put.map(drop)
@@ -95,9 +129,9 @@ async fn write(changes: &[Change], storage: &Storage) -> Result<(), StorageError
                     }
                 }
             }
-            Change::Delete(id, records) => {
-                for piece in 0..*records {
-                    let key = record::key(*id, piece);
+            Change::Delete(_, place) => {
+                for piece in 0..place.records {
+                    let key = place.key(piece);
                     let delete =
                         |batch: &mut Batch| batch.delete(NAMESPACE, &key, Expect::Any).map(drop);
                     writer.add(delete).await?;
@@ -135,37 +169,51 @@ impl Writer<'_> {
     }
 }
 
-/// Reads everything that was written down.
-async fn read(letters: &DeadLetters, storage: &Storage) -> Result<(), StorageError> {
-    let mut partial = None;
-    let mut after: Option<std::sync::Arc<str>> = None;
-    loop {
-        let query = Query::new(NAMESPACE, "")?.after(after.as_deref())?;
-        let page = storage.list(query).await?;
-        for entry in &page.entries {
-            take_in(letters, &mut partial, &entry.key, &entry.record.value);
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    finish(letters, partial);
-    Ok(())
+/// How far everything is read that was written down before.
+#[derive(Default)]
+struct Reading {
+    /// The key of the last record that was read.
+    after: Option<Arc<str>>,
+    partial: Option<Partial>,
 }
 
-/// Takes in one record. What cannot be read stays where it is, unread.
-fn take_in(letters: &DeadLetters, partial: &mut Option<Partial>, key: &str, value: &[u8]) {
-    let Some((id, piece)) = record::of_key(key) else {
-        return log::warn!("`{NAMESPACE}/{key}` is no dead letter");
-    };
-    if partial.as_ref().is_none_or(|partial| partial.id != id) {
-        finish(letters, partial.replace(Partial::new(id)));
+impl Reading {
+    /// Reads the rest; after an error, it can go on.
+    async fn go_on(
+        &mut self,
+        letters: &DeadLetters,
+        storage: &Storage,
+    ) -> Result<(), StorageError> {
+        loop {
+            let query = Query::new(NAMESPACE, "")?.after(self.after.as_deref())?;
+            let page = storage.list(query).await?;
+            for entry in &page.entries {
+                self.take_in(letters, &entry.key, &entry.record.value);
+            }
+            match page.next {
+                Some(next) => self.after = Some(next),
+                None => break,
+            }
+        }
+        finish(letters, self.partial.take());
+        Ok(())
     }
-    if let Some(partial) = partial
-        && let Err(error) = partial.push(piece, value)
-    {
-        log::warn!("the dead letter {id} cannot be read: {error}");
+
+    /// Takes in one record. What cannot be read stays where it is, unread.
+    fn take_in(&mut self, letters: &DeadLetters, key: &str, value: &[u8]) {
+        let Some(of) = Key::of(key) else {
+            return log::warn!("`{NAMESPACE}/{key}` is no dead letter");
+        };
+        if *of.kernel == *letters.0.kernel {
+            // Written just now, and known.
+            return;
+        }
+        let begun = self.partial.take_if(|partial| !partial.is_of(&of));
+        finish(letters, begun);
+        let partial = self.partial.get_or_insert_with(|| Partial::new(&of));
+        if let Err(error) = partial.push(&of, value) {
+            log::warn!("the dead letter {} cannot be read: {error}", of.id);
+        }
     }
 }
 

@@ -17,19 +17,59 @@ pub(super) fn count(letter: &DeadLetter) -> usize {
     letter.event.payload.len().div_ceil(PIECE).max(1)
 }
 
-/// The key of a letter's record number `piece`. They sort by letter and piece.
-pub(super) fn key(id: u64, piece: usize) -> String {
-    match piece {
-        0 => format!("{id:020}"),
-        piece => format!("{id:020}.{piece:08}"),
+/// Where a letter is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The key of its first record. It names the kernel, too: several may use a storage, each
+    /// with numbers of its own. Older ones left that out.
+    head: Arc<str>,
+    /// How many records it takes.
+    pub(super) records: usize,
+}
+
+impl Place {
+    /// Where a kernel writes a letter down.
+    pub(super) fn new(letter: &DeadLetter, kernel: &str) -> Self {
+        Self {
+            head: format!("{:020}/{kernel}", letter.id).into(),
+            records: count(letter),
+        }
+    }
+
+    /// The key of its record number `piece`. They sort by number, kernel and piece.
+    pub(super) fn key(&self, piece: usize) -> String {
+        match piece {
+            0 => self.head.to_string(),
+            piece => format!("{}.{piece:08}", self.head),
+        }
     }
 }
 
-/// The letter and the piece that a key is of.
-pub(super) fn of_key(key: &str) -> Option<(u64, usize)> {
-    match key.split_once('.') {
-        None => Some((key.parse().ok()?, 0)),
-        Some((id, piece)) => Some((id.parse().ok()?, piece.parse().ok()?)),
+/// A key of a record.
+#[derive(Debug)]
+pub(super) struct Key<'a> {
+    /// The key of the letter's first record.
+    pub(super) head: &'a str,
+    /// The letter's number.
+    pub(super) id: u64,
+    /// Who wrote it; nobody in what older kernels wrote.
+    pub(super) kernel: &'a str,
+    piece: usize,
+}
+
+impl<'a> Key<'a> {
+    pub(super) fn of(key: &'a str) -> Option<Self> {
+        let (head, piece) = match key.split_once('.') {
+            None => (key, 0),
+            Some((head, piece)) => (head, piece.parse().ok()?),
+        };
+        let (id, kernel) = head.split_once('/').unwrap_or((head, ""));
+        Some(Self {
+            head,
+            id: id.parse().ok()?,
+            kernel,
+            piece,
+        })
     }
 }
 
@@ -68,31 +108,31 @@ pub(super) fn encode(letter: &DeadLetter, piece: usize) -> Option<Payload> {
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) id: u64,
+    place: Place,
     head: Option<Head>,
     payload: Vec<u8>,
-    /// One more than the number of the last record.
-    records: usize,
     is_unreadable: bool,
 }
 
 /// What came of the records of one letter.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A letter that takes so many records.
-    Letter(DeadLetter, usize),
-    /// As many at most of one that was not written to the end, or not deleted to the end.
-    Remains(u64, usize),
+    /// A letter.
+    Letter(DeadLetter, Place),
+    /// One that was not written to the end, or not deleted to the end.
+    Remains(u64, Place),
     /// Something that another kernel wrote, perhaps.
     Unreadable(u64),
 }
 
 impl Partial {
-    pub(super) fn new(id: u64) -> Self {
+    pub(super) fn new(key: &Key<'_>) -> Self {
+        let (head, records) = (key.head.into(), 0);
         Self {
-            id,
+            id: key.id,
+            place: Place { head, records },
             head: None,
             payload: Vec::new(),
-            records: 0,
             is_unreadable: false,
         }
     }
@@ -102,9 +142,9 @@ impl Partial {
     /// # Errors
     ///
     /// If it cannot be read.
-    pub(super) fn push(&mut self, piece: usize, value: &[u8]) -> serde_json::Result<()> {
-        self.records = piece + 1;
-        let taken = self.take_in(piece, value);
+    pub(super) fn push(&mut self, key: &Key<'_>, value: &[u8]) -> serde_json::Result<()> {
+        self.place.records = key.piece + 1;
+        let taken = self.take_in(key.piece, value);
         self.is_unreadable |= taken.is_err();
         taken
     }
@@ -120,14 +160,19 @@ impl Partial {
         Ok(())
     }
 
+    /// Whether it is the letter of a key.
+    pub(super) fn is_of(&self, key: &Key<'_>) -> bool {
+        *self.place.head == *key.head
+    }
+
     pub(super) fn finish(self) -> Found {
         let (id, payload) = (self.id, self.payload);
         match self.head {
             _ if self.is_unreadable => Found::Unreadable(id),
             Some(head) if head.event.bytes == payload.len() => {
-                Found::Letter(head.letter(id, payload), self.records)
+                Found::Letter(head.letter(id, payload), self.place)
             }
-            _ => Found::Remains(id, self.records),
+            _ => Found::Remains(id, self.place),
         }
     }
 }

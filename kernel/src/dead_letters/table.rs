@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::record::{self, Found};
+use super::record::{Found, Place};
 use crate::status::DeadLetter;
 
 /// What a letter takes beside what it says.
@@ -20,8 +20,10 @@ pub(super) struct Table {
     next: u64,
     letters_max: usize,
     bytes_max: usize,
-    /// In how many records each lies that is, or is just being, written down.
-    written: BTreeMap<u64, usize>,
+    /// The kernel whose letters these are.
+    kernel: Arc<str>,
+    /// Where each lies that is, or is just being, written down.
+    written: BTreeMap<u64, Place>,
     /// What has to be written down or deleted: letters that are not written, and written ones
     /// that are letters no more.
     unwritten: BTreeSet<u64>,
@@ -31,19 +33,20 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) enum Change {
     /// It is to be written down.
-    Write(Arc<DeadLetter>),
-    /// These many records of it are to be deleted.
-    Delete(u64, usize),
+    Write(Arc<DeadLetter>, Place),
+    /// What is there of it is to be deleted.
+    Delete(u64, Place),
 }
 
 impl Table {
-    pub(super) fn new(letters_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(kernel: Arc<str>, letters_max: usize, bytes_max: usize) -> Self {
         Self {
             letters: BTreeMap::new(),
             bytes: 0,
             next: 1,
             letters_max,
             bytes_max,
+            kernel,
             written: BTreeMap::new(),
             unwritten: BTreeSet::new(),
         }
@@ -52,12 +55,12 @@ impl Table {
     /// Takes in what is written down already; answers what made room. Remains are to be deleted.
     pub(super) fn load(&mut self, found: Found) -> Vec<Arc<DeadLetter>> {
         match found {
-            Found::Letter(letter, records) => {
-                self.note(letter.id, records);
-                self.insert(Arc::new(letter))
+            Found::Letter(letter, place) => {
+                let id = self.note(letter.id, place);
+                self.insert(Arc::new(DeadLetter { id, ..letter }))
             }
-            Found::Remains(id, records) => {
-                self.note(id, records);
+            Found::Remains(id, place) => {
+                let id = self.note(id, place);
                 self.unwritten.insert(id);
                 Vec::new()
             }
@@ -68,9 +71,13 @@ impl Table {
         }
     }
 
-    fn note(&mut self, id: u64, records: usize) {
-        self.next = self.next.max(id.saturating_add(1));
-        self.written.insert(id, records);
+    /// Answers the number that something has here: another one, if that is taken by a letter of
+    /// another kernel.
+    fn note(&mut self, id: u64, place: Place) -> u64 {
+        let id = id.max(self.next);
+        self.next = id.saturating_add(1);
+        self.written.insert(id, place);
+        id
     }
 
     /// Adds a letter under the next number; answers that, and what made room, to be dropped where
@@ -137,13 +144,14 @@ impl Table {
         while changes.len() < most
             && let Some(id) = self.unwritten.pop_first()
         {
-            let records = self.written.remove(&id);
+            let place = self.written.remove(&id);
             match self.letters.get(&id) {
                 Some(letter) => {
-                    self.written.insert(id, record::count(letter));
-                    changes.push(Change::Write(Arc::clone(letter)));
+                    let place = place.unwrap_or_else(|| Place::new(letter, &self.kernel));
+                    self.written.insert(id, place.clone());
+                    changes.push(Change::Write(Arc::clone(letter), place));
                 }
-                None => changes.extend(records.map(|records| Change::Delete(id, records))),
+                None => changes.extend(place.map(|place| Change::Delete(id, place))),
             }
         }
         changes
@@ -153,11 +161,11 @@ impl Table {
     pub(super) fn not_made(&mut self, changes: &[Change]) {
         for change in changes {
             // Part of a letter may be there after all.
-            let (id, records) = match change {
-                Change::Write(letter) => (letter.id, record::count(letter)),
-                Change::Delete(id, records) => (*id, *records),
+            let (id, place) = match change {
+                Change::Write(letter, place) => (letter.id, place),
+                Change::Delete(id, place) => (*id, place),
             };
-            self.written.insert(id, records);
+            self.written.insert(id, place.clone());
             self.unwritten.insert(id);
         }
     }

@@ -1,6 +1,8 @@
 //! Letters that are added, taken, written down and read again, over storages that are slow, fail,
 //! or were left in the middle.
 
+mod shared;
+
 use std::{
     pin::pin,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -65,6 +67,11 @@ impl Desk {
 
     fn ids(&self) -> Vec<u64> {
         self.letters.all().iter().map(|letter| letter.id).collect()
+    }
+
+    /// The key of a letter's first record.
+    fn key(&self, id: u64) -> String {
+        format!("{id:020}/{}", self.letters.0.kernel)
     }
 
     /// Runs the keeper until all is written down and it has ended.
@@ -175,14 +182,15 @@ async fn what_was_left_in_the_middle_is_cleared_away() {
     desk.add(Payload::from(vec![b'1'; 300_000]), "in pieces");
     desk.add_number(2);
     desk.keep_to_the_end(&storage).await;
-    let head = record::key(1, 0);
+    let (head, rest) = (desk.key(1), desk.key(2));
     assert_eq!(keys(&storage).await.len(), 4);
     storage
         .delete(NAMESPACE, &head)
         .await
         .expect("it is deleted");
+    let newer = Desk::new().key(7);
     storage
-        .set(NAMESPACE, &record::key(7, 0), &b"{\"newer\": 1}"[..])
+        .set(NAMESPACE, &newer, &b"{\"newer\": 1}"[..])
         .await
         .expect("it is written");
     storage
@@ -191,7 +199,7 @@ async fn what_was_left_in_the_middle_is_cleared_away() {
         .expect("it is written");
     let mut again = read_again(&storage).await;
     assert_eq!(again.ids(), [2]);
-    let left = [record::key(2, 0), record::key(7, 0), "no number".to_owned()];
+    let left = [rest, newer, "no number".to_owned()];
     assert_eq!(keys(&storage).await, left);
     assert_eq!(again.add_number(0), 8);
 }
@@ -228,6 +236,13 @@ async fn more_than_may_be_kept_are_not_read_again() {
     assert_eq!(keys(&storage).await.len(), 4);
 }
 
+/// The numbers and causes of a kernel's letters.
+fn causes(desk: &Desk) -> Vec<(u64, String)> {
+    let letters = desk.letters.all();
+    let causes = letters.iter().map(|it| (it.id, it.cause.clone()));
+    causes.collect()
+}
+
 /// A storage that stands still until it is let on, and may fail.
 #[derive(Debug, Clone)]
 struct Slow {
@@ -256,14 +271,7 @@ impl StorageAdapter for Slow {
             let turn = self.turns.acquire().await.expect("it is open");
             turn.forget();
             if self.fails.load(Ordering::SeqCst) {
-                let trouble = crate::storage::Trouble::Full;
-                let source = Arc::new(std::io::Error::other("on purpose"));
-                let store = "slow".into();
-                return Err(StorageError::Unavailable {
-                    store,
-                    trouble,
-                    source,
-                });
+                return Err(refused());
             }
             self.written
                 .fetch_add(batch.writes().len(), Ordering::SeqCst);
@@ -273,9 +281,17 @@ impl StorageAdapter for Slow {
 
     fn list<'a>(&'a self, query: Query<'a>) -> BoxFuture<'a, Result<Page, StorageError>> {
         match self.fails.load(Ordering::SeqCst) {
-            true => Box::pin(async { Err(StorageError::Closed) }),
+            true => Box::pin(async { Err(refused()) }),
             false => self.memory.list(query),
         }
+    }
+}
+
+fn refused() -> StorageError {
+    StorageError::Unavailable {
+        store: "slow".into(),
+        trouble: crate::storage::Trouble::Full,
+        source: Arc::new(std::io::Error::other("on purpose")),
     }
 }
 
@@ -333,20 +349,42 @@ async fn what_could_not_be_written_is_written_later() {
     let pause = desk.clock.until_next().expect("it waits");
     desk.clock.advance(pause);
     assert!(poll(keeping.as_mut()).is_pending());
-    assert_eq!(keys(&storage).await, [record::key(2, 0), record::key(3, 0)]);
+    assert_eq!(keys(&storage).await, [desk.key(2), desk.key(3)]);
 }
 
 #[tokio::test]
-async fn a_storage_that_cannot_be_read_is_not_written_to() {
+async fn what_could_not_be_read_is_read_later() {
     let slow = Slow::new();
     slow.turns.add_permits(1_000);
+    let storage = Storage::new(slow.clone());
+    let mut before = Desk::new();
+    before.add(Payload::empty(), "before");
+    before.keep_to_the_end(&storage).await;
     slow.fails.store(true, Ordering::SeqCst);
+    let mut desk = Desk::new();
+    let letters = desk.letters.clone();
+    let mut keeping = pin!(letters.keep(storage.clone()));
+    assert!(poll(keeping.as_mut()).is_pending(), "it is tried again");
+    desk.letters.known().await;
+    assert_eq!(desk.add(Payload::empty(), "meanwhile"), 1);
+    slow.fails.store(false, Ordering::SeqCst);
+    let pause = desk.clock.until_next().expect("it waits");
+    desk.clock.advance(pause);
+    assert!(poll(keeping.as_mut()).is_pending());
+    let expect = [(1, "meanwhile".to_owned()), (2, "before".to_owned())];
+    assert_eq!(causes(&desk), expect);
+    assert_eq!(keys(&storage).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_storage_that_can_never_be_read_stops_nobody() {
+    let slow = Slow::new();
+    slow.fails.store(true, Ordering::SeqCst);
+    slow.turns.add_permits(1_000);
     let storage = Storage::new(slow.clone());
     let mut desk = Desk::new();
     desk.add_number(1);
-    desk.letters.keep(storage.clone()).await;
-    desk.letters.known().await;
+    desk.keep_to_the_end(&storage).await;
     assert_eq!(desk.ids(), [1]);
-    desk.letters.close().await;
     assert_eq!(slow.written.load(Ordering::SeqCst), 0);
 }

@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::{
     Deliveries,
-    mailbox::{Mailbox, Turn},
+    mailbox::{Mailbox, Taking, Turn},
 };
 use crate::{bus::Held, fate::DEATHS_MAX};
 
@@ -51,8 +51,11 @@ struct Hand {
 
 /// A lane's place among the lanes of its generation.
 pub(super) struct Place {
-    /// Shared with those that read the same mailbox. Declared first, so given away first: who
-    /// sees that the lanes are gone finds the turn free.
+    /// Keeps those that read the same mailbox from taking until what the lane took is begun. Here,
+    /// so that it is taken away from a lane that is cut off as it begins.
+    pub(super) taking: Option<Taking>,
+    /// Shared with those that read the same mailbox. Declared before the next, so given away
+    /// before: who sees that the lanes are gone finds the turn free.
     pub(super) _turn: Arc<OnceCell<Turn>>,
     /// Dropped when the lane is gone.
     pub(super) _here: watch::Receiver<()>,
@@ -95,10 +98,31 @@ impl Lane {
 
     /// Waits for events. False if there are none to come, or it shall leave.
     async fn take(&self, batch: &mut Vec<Held>, leaving: &watch::Receiver<bool>) -> bool {
-        let alone = self.deliveries.declared.concurrency <= 1;
-        let most = if alone { BATCH } else { 1 };
+        if !self.is_alone() {
+            return self.take_one(batch, leaving).await;
+        }
         let _taking = self.mailbox.taking().await;
-        poll_fn(|cx| {
+        self.take_some(batch, BATCH, leaving).await
+    }
+
+    /// Waits for one event, and keeps the other lanes from taking until it is begun: they would
+    /// begin later ones before it.
+    async fn take_one(&self, batch: &mut Vec<Held>, leaving: &watch::Receiver<bool>) -> bool {
+        let taking = self.mailbox.kept_taking().await;
+        let is_taken = self.take_some(batch, 1, leaving).await;
+        if is_taken && let Some(place) = &mut self.hand.lock().place {
+            place.taking = Some(taking);
+        }
+        is_taken
+    }
+
+    fn take_some(
+        &self,
+        batch: &mut Vec<Held>,
+        most: usize,
+        leaving: &watch::Receiver<bool>,
+    ) -> impl Future<Output = bool> {
+        poll_fn(move |cx| {
             if told(leaving) {
                 return Poll::Ready(false);
             }
@@ -109,7 +133,20 @@ impl Lane {
                 Poll::Pending => Poll::Pending,
             }
         })
-        .await
+    }
+
+    /// Whether no other lane of its generation reads the mailbox.
+    fn is_alone(&self) -> bool {
+        self.deliveries.declared.concurrency <= 1
+    }
+
+    /// Takes out what keeps the others from taking: what it took is begun.
+    fn stop_taking(&self) -> Option<Taking> {
+        if self.is_alone() {
+            return None;
+        }
+        let mut hand = self.hand.lock();
+        hand.place.as_mut().and_then(|place| place.taking.take())
     }
 
     /// Delivers a batch. False if the lane ends, and what is left of the batch is in the mailbox.
@@ -125,15 +162,14 @@ impl Lane {
                 self.give_back(batch);
                 return false;
             }
-            let result = self.deliveries.deliver(letters, &handled).await;
+            let begun = || self.stop_taking();
+            let result = self.deliveries.deliver(letters, &handled, begun).await;
             // Empty if the lane was cut off meanwhile.
             mem::swap(&mut self.hand.lock().batch, batch);
             let mut ends = result.is_none() || told(leaving);
             if let Some(result) = result {
                 // Nothing is begun in a process that is dead.
-                ends |= result
-                    .as_ref()
-                    .is_err_and(|e| self.deliveries.fate.has_ended(e));
+                ends |= result.is_err() && self.deliveries.fate.is_dead();
                 let pause = self.settle(batch, handled.load(Ordering::Acquire), result, ends);
                 if !pause.is_zero() && !ends {
                     ends = !self.pause(batch, pause, leaving).await;
@@ -299,6 +335,11 @@ impl Drop for Ending<'_> {
         self.0.give_back(&mut batch);
         drop(place);
     }
+}
+
+/// Whether the plugin has handled any event of a batch well.
+pub(super) fn is_any_handled(handled: &AtomicUsize) -> bool {
+    handled.load(Ordering::Acquire) & !CUT > 0
 }
 
 /// Whether the lane shall leave.

@@ -33,6 +33,7 @@ impl Lanes {
             let turn = Arc::new(OnceCell::new());
             for _ in 0..deliveries.declared.concurrency.max(1) {
                 let place = Place {
+                    taking: None,
                     _turn: turn.clone(),
                     _here: here.subscribe(),
                 };

@@ -8,7 +8,9 @@ use std::{
 
 use octa_loader::Subscription as Declared;
 use octa_plugin_api::{Error, ErrorKind};
-use tokio::sync::{AcquireError, Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{
+    AcquireError, Mutex, MutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore,
+};
 
 use super::dead_letter;
 use crate::{
@@ -30,12 +32,16 @@ struct Inner {
     letters: DeadLetters,
     /// Whose lanes read: those of one generation at a time, in the order in which they began.
     turn: Arc<Semaphore>,
-    /// Held by the lane that takes; this is the order in which events are begun.
-    taking: Mutex<()>,
+    /// Held by the lane that takes, and until what it took is begun if there are others; this is
+    /// the order in which events are begun.
+    taking: Arc<Mutex<()>>,
 }
 
 /// The right of one generation's lanes to read; dropping it gives it to the next.
 pub(super) type Turn = OwnedSemaphorePermit;
+
+/// While a lane has it, no other takes an event.
+pub(super) type Taking = OwnedMutexGuard<()>;
 
 impl Mailbox {
     /// Begins to take in what `plugin` has declared; `which` counts those to the same pattern.
@@ -58,7 +64,7 @@ impl Mailbox {
             subscription,
             letters: letters.clone(),
             turn: Arc::new(Semaphore::new(1)),
-            taking: Mutex::default(),
+            taking: Arc::default(),
         }))
     }
 
@@ -135,6 +141,11 @@ impl Mailbox {
     /// Waits until no other lane is taking.
     pub(super) async fn taking(&self) -> MutexGuard<'_, ()> {
         self.0.taking.lock().await
+    }
+
+    /// The same to be kept beyond the taking.
+    pub(super) async fn kept_taking(&self) -> Taking {
+        self.0.taking.clone().lock_owned().await
     }
 
     /// Takes up to `most` events; 0 once it is closed and empty.

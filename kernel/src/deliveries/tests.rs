@@ -4,6 +4,7 @@
 mod death;
 mod handover;
 mod lane;
+mod order;
 mod retries;
 mod shop;
 

@@ -5,7 +5,7 @@ use octa_plugin_api::{Error, ErrorKind, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Facilities, errors};
+use super::{Facilities, errors, values::present};
 use crate::{
     authorize::Wish,
     journal::{Fact, Journal, JournalError, Notice, Novelty, Part, Telling, Trim},
@@ -20,10 +20,10 @@ const FLAG: u32 = 1;
 struct Input<'a> {
     #[serde(borrow)]
     stream: std::borrow::Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "present")]
     fact: Option<&'a RawValue>,
     part: Option<String>,
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "present")]
     value: Option<&'a RawValue>,
     #[serde(default)]
     expected: Vec<String>,
@@ -45,7 +45,7 @@ impl Facilities {
         let input: Input<'_> = serde_json::from_slice(&request.payload)
             .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()))?;
         if let Some(topic) = &input.topic {
-            self.may(Wish::Publish(topic))?;
+            self.may_publish(topic)?;
         }
         let plugin = &self.manifest.name;
         if self.trial.is_on() && writes(request.operation) {

@@ -1,6 +1,6 @@
 //! What an instance publishes: at once, or when it has taken over.
 
-use octa_loader::{NameKind, Outcome, Request, Submitted, publish_flag};
+use octa_loader::{NameError, NameKind, Outcome, Request, Submitted, publish_flag};
 use octa_plugin_api::{Error, ErrorKind, Payload};
 
 use super::{
@@ -41,9 +41,18 @@ impl Retention {
 }
 
 impl Facilities {
+    /// Whether it may publish on a topic; of what is no topic, that is said.
+    #[inline]
+    pub(super) fn may_publish(&self, topic: &str) -> Result<(), Error> {
+        self.may(Wish::Publish(topic)).map_err(|denied| {
+            let malformed = NameKind::Topic.check(topic).err();
+            malformed.map_or(denied, no_topic)
+        })
+    }
+
     #[inline]
     pub(super) fn publish(&self, request: &Request<'_>) -> Result<Submitted, Error> {
-        self.may(Wish::Publish(request.target))?;
+        self.may_publish(request.target)?;
         let Some(publisher) = self.publisher.get() else {
             return self.publish_later(request);
         };
@@ -56,7 +65,7 @@ impl Facilities {
             content_type: JSON,
             correlation: request.envelope.correlation,
         };
-        let outcome = publisher.send(draft).map_err(errors::name)?;
+        let outcome = publisher.send(draft).map_err(no_topic)?;
         Ok(self.published(request, outcome))
     }
 
@@ -81,7 +90,7 @@ impl Facilities {
         let event = HeldEvent::of(request, Retention::of(request)?);
         if event.retention() == Retention::Clear {
             let cleared = self.commons.bus.clear_retained(request.target);
-            let cleared = cleared.map_err(errors::name)?;
+            let cleared = cleared.map_err(no_topic)?;
             return Ok(ready(Outcome::ok(u64::from(cleared), Payload::empty())));
         }
         let outcome = publisher.retain(event.draft()).map_err(not_retained)?;
@@ -91,9 +100,7 @@ impl Facilities {
     /// Nobody knows yet how many subscriptions will match.
     #[cold]
     fn publish_later(&self, request: &Request<'_>) -> Result<Submitted, Error> {
-        NameKind::Topic
-            .check(request.target)
-            .map_err(errors::name)?;
+        NameKind::Topic.check(request.target).map_err(no_topic)?;
         let event = HeldEvent::of(request, Retention::of(request)?);
         match self
             .trial
@@ -108,13 +115,11 @@ impl Facilities {
     /// Publishes what was held back; answers the wait for room, if there is one.
     pub(super) fn publish_now(&self, publisher: &Publisher, event: &HeldEvent) -> Option<Delivery> {
         let published = match event.retention() {
-            Retention::None => publisher.send(event.draft()).map_err(errors::name),
+            Retention::None => publisher.send(event.draft()).map_err(no_topic),
             Retention::Retain => publisher.retain(event.draft()).map_err(not_retained),
             Retention::Clear => {
                 let cleared = self.commons.bus.clear_retained(event.draft().topic);
-                cleared
-                    .map(|_| PublishOutcome::Ready(0))
-                    .map_err(errors::name)
+                cleared.map(|_| PublishOutcome::Ready(0)).map_err(no_topic)
             }
         };
         match published {
@@ -147,5 +152,16 @@ impl Facilities {
                 log::warn!("events of plugin `{plugin}` are dropped: {error}");
             }
         });
+    }
+}
+
+/// The error of a topic that nobody can have.
+#[cold]
+fn no_topic(error: NameError) -> Error {
+    let hint = error.hint();
+    let error = errors::name(error);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
     }
 }

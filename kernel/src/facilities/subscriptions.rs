@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::poll_fn,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use super::errors;
-use crate::bus::{Bus, Event, Subscription, SubscriptionOptions};
+use crate::bus::{Bus, Event, Held, Subscription, SubscriptionOptions};
 
 /// How many events wait if the plugin does not say.
 const CAPACITY: usize = 1024;
@@ -47,6 +47,8 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 struct Inside {
     queue: Queue,
+    /// The event that was answered last, while the future is kept that answered with it.
+    answered: Option<Held>,
     /// Who waits, to be told when another queue takes the place of this one.
     waiting: Option<Waker>,
 }
@@ -87,6 +89,7 @@ impl Subscriptions {
             capacity,
             state: Mutex::new(Inside {
                 queue: Queue::Awaited,
+                answered: None,
                 waiting: None,
             }),
         });
@@ -95,12 +98,16 @@ impl Subscriptions {
     }
 
     /// Waits for the next event of a subscription.
+    ///
+    /// Who hands the event on may keep the future that was ready with it. To drop it says that the
+    /// event was taken; to ask for the next before that says that it was not, and it comes again.
     pub(super) fn next(&self, number: u64) -> Result<Submitted, Error> {
         let found = self.table.lock().inboxes.get(&number).cloned();
         let inbox = found.ok_or_else(|| ended(number))?;
-        Ok(Submitted::New(Box::pin(async move {
-            let event = poll_fn(|cx| inbox.poll_next(cx)).await;
-            event.map_or_else(|| ended(number).into(), |event| outcome(&event))
+        inbox.take_back();
+        Ok(Submitted::New(Box::pin(Next {
+            inbox,
+            has_answered: false,
         })))
     }
 
@@ -154,10 +161,15 @@ impl Inbox {
 
     /// Opens it, with a queue that was another's or a new one, unless it has ended meanwhile.
     pub(super) fn open(&self, inherited: Option<Subscription>, bus: &Bus, plugin: &str) {
-        let subscription = inherited.unwrap_or_else(|| {
-            let options = SubscriptionOptions::new(plugin, self.pattern.clone());
-            bus.subscribe(options.capacity(self.capacity))
-        });
+        let options = SubscriptionOptions::new(plugin, self.pattern.clone());
+        let options = options.capacity(self.capacity);
+        let subscription = match inherited {
+            Some(subscription) => {
+                subscription.reshape(options.capacity, options.overflow);
+                subscription
+            }
+            None => bus.subscribe(options),
+        };
         let mut state = self.state.lock();
         if matches!(state.queue, Queue::Ended) {
             drop(state);
@@ -182,19 +194,59 @@ impl Inbox {
         }
     }
 
+    /// Gives an event back to the queue that was answered and is not taken.
+    fn take_back(&self) {
+        let mut state = self.state.lock();
+        let answered = state.answered.take();
+        if let (Some(held), Queue::Open(subscription)) = (answered, &state.queue) {
+            subscription.give_back(vec![held]);
+        }
+    }
+
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<Event>>> {
         let mut state = self.state.lock();
-        let polled = match &mut state.queue {
+        let polled = match &state.queue {
             Queue::Awaited => Poll::Pending,
-            Queue::Open(subscription) => subscription.poll_recv(cx),
+            Queue::Open(subscription) => subscription.poll_next_held(cx),
             Queue::Ended => Poll::Ready(None),
         };
+        let polled = polled.map(|held| {
+            let event = held.as_ref().map(|held| held.event.clone());
+            state.answered = held;
+            event
+        });
         if polled.is_pending() {
             let previous = state.waiting.replace(cx.waker().clone());
             drop(state);
             drop(previous);
         }
         polled
+    }
+}
+
+/// The wait for one event.
+struct Next {
+    inbox: Arc<Inbox>,
+    has_answered: bool,
+}
+
+impl Future for Next {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.inbox.poll_next(cx).map(|event| {
+            self.has_answered = event.is_some();
+            event.map_or_else(|| ended(self.inbox.number).into(), |event| outcome(&event))
+        })
+    }
+}
+
+impl Drop for Next {
+    fn drop(&mut self) {
+        if self.has_answered {
+            let taken = self.inbox.state.lock().answered.take();
+            drop(taken);
+        }
     }
 }
 

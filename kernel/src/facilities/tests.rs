@@ -5,6 +5,7 @@ mod early;
 mod handover;
 mod journal;
 mod leftovers;
+mod publishing;
 mod retained;
 mod standstill;
 mod threads;

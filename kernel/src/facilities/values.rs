@@ -11,6 +11,7 @@ use super::errors;
 use crate::storage::{Expect, Invalid, Query};
 pub(super) use state::state;
 pub(super) use storage::storage;
+pub(super) use wire::present;
 
 /// What an operation would change, in words; nothing if it only reads.
 pub(super) fn written(request: &Request<'_>) -> Option<String> {

@@ -1,10 +1,16 @@
 //! Consumers: places in a stream that are remembered.
 
+use super::place::{BEGINNINGS, CURSORS};
 use super::{Fact, Journal, JournalError, limits};
-use crate::storage::{Batch, Expect, Invalid, Record, StorageError};
+use crate::storage::{
+    Batch, Expect, Invalid, MAX_PAGE_ENTRIES, Query, Quotas, Record, Storage, StorageError,
+};
 
 /// How often a place is tried to be moved that others move.
 const ATTEMPTS: usize = 64;
+/// How many consumers a namespace may have, and in how many of its streams some may have begun,
+/// so that one more begins whatever the quota is.
+const BEYOND_QUOTA: usize = MAX_PAGE_ENTRIES;
 
 /// A durable place in a stream, under a name.
 ///
@@ -146,15 +152,14 @@ impl Consumer {
 
     async fn go_to(&self, position: u64, begins: bool) -> Result<Option<u64>, JournalError> {
         for _ in 0..ATTEMPTS {
-            let batch = match self.read().await? {
+            let moved = match self.read().await? {
                 Some((done, _)) if done >= position => return Ok(Some(done)),
-                Some((_, version)) => self.moving(position, Expect::Version(version)),
-                None if begins => self.beginning(position),
+                Some((_, version)) => self.go_on(position, version).await,
+                None if begins => self.begin(position).await,
                 None => return Ok(None),
             };
-            let batch = batch.map_err(|error| self.failed()(error.into()))?;
-            match self.journal.storage().apply(batch).await {
-                Ok(_) => return Ok(Some(position)),
+            match moved {
+                Ok(()) => return Ok(Some(position)),
                 Err(StorageError::Conflict(_)) => {}
                 Err(error) => return Err(self.failed()(error)),
             }
@@ -163,6 +168,40 @@ impl Consumer {
             what: format!("consumer `{}` of {}", self.name, self.journal.place),
             attempts: ATTEMPTS,
         })
+    }
+
+    /// Moves on from a version of its place, whatever the quota is: who consumes makes room.
+    async fn go_on(&self, position: u64, version: u64) -> Result<(), StorageError> {
+        let batch = self.moving(position, Expect::Version(version))?;
+        self.unbounded().apply(batch).await.map(drop)
+    }
+
+    /// Begins, beyond the quota only where few have begun.
+    async fn begin(&self, position: u64) -> Result<(), StorageError> {
+        let batch = self.beginning(position)?;
+        let begun = match self.journal.storage().apply(batch.clone()).await {
+            Err(StorageError::Quota(_)) if self.are_few().await? => {
+                self.unbounded().apply(batch).await
+            }
+            begun => begun,
+        };
+        begun.map(drop)
+    }
+
+    async fn are_few(&self) -> Result<bool, StorageError> {
+        for prefix in [CURSORS, BEGINNINGS] {
+            let query = Query::new(self.journal.place.records(), prefix)?.limit(BEYOND_QUOTA)?;
+            let page = self.journal.storage().list(query).await?;
+            if page.entries.len() >= BEYOND_QUOTA {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn unbounded(&self) -> Storage {
+        let storage = self.journal.storage().clone();
+        storage.with_quotas(Quotas::default())
     }
 
     fn moving(&self, position: u64, expect: Expect) -> Result<Batch, Invalid> {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::error::JournalError;
 use super::place::Place;
+use super::same::says_same;
 use crate::storage::Entry;
 
 /// A fact of a stream.
@@ -168,10 +169,4 @@ impl Novelty {
             false => Self::Different,
         }
     }
-}
-
-/// Whether two JSON texts say the same. What cannot be held in memory must be written the same.
-pub(super) fn says_same(one: &[u8], other: &[u8]) -> bool {
-    let read = serde_json::from_slice::<serde_json::Value>;
-    one == other || matches!((read(one), read(other)), (Ok(one), Ok(other)) if one == other)
 }

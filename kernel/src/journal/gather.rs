@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::error::PartsFault;
-use super::fact::{Gathered, Notice, Novelty, Part, Unfinished, says_same};
+use super::fact::{Gathered, Notice, Novelty, Part, Unfinished};
 use super::limits::{self, MAX_PARTS};
-use super::record::json;
+use super::read::Held;
+use super::record::{Expected, json};
+use super::same::says_same;
 use super::{Fact, Journal, JournalError};
 use crate::{
     reload::nanos,
@@ -49,6 +51,7 @@ impl Journal {
         limits::key(key)?;
         let value = self.check_part(key, &part)?;
         notice.map_or(Ok(()), |notice| limits::topic(notice.topic))?;
+        let mut mark = Expect::Absent;
         for _ in 0..ATTEMPTS {
             let (mut parts, expect) = self.parts_or_new(key, &part).await?;
             parts
@@ -62,15 +65,22 @@ impl Journal {
                 });
             }
             parts.parts.insert(part.name.to_owned(), value.to_owned());
-            if let Some(gathered) = self.put(key, &part, &parts, notice, expect).await? {
+            let expected = Expected {
+                mark,
+                parts: expect,
+            };
+            if let Some(gathered) = self.put(key, &part, &parts, notice, expected).await? {
                 return Ok(gathered);
             }
-            if let Some(whole) = self.find(key).await? {
-                return Ok(Gathered {
-                    position: Some(whole.position),
-                    missing: Vec::new(),
-                    novelty: Novelty::of_another(has_part(&whole, part.name, value)),
-                });
+            match self.look(key).await? {
+                Held::Fact(whole) => {
+                    return Ok(Gathered {
+                        position: Some(whole.position),
+                        missing: Vec::new(),
+                        novelty: Novelty::of_another(has_part(&whole, part.name, value)),
+                    });
+                }
+                Held::Nothing(found) => mark = found,
             }
         }
         Err(self.busy(key, ATTEMPTS))
@@ -181,7 +191,7 @@ impl Journal {
         part: &Part<'_>,
         parts: &Parts,
         notice: Option<Notice<'_>>,
-        expect: Expect,
+        expected: Expected,
     ) -> Result<Option<Gathered>, JournalError> {
         let of = self.place.key(key);
         let payload = json(parts);
@@ -192,12 +202,12 @@ impl Journal {
             let whole = to_raw_value(&Whole(parts));
             let whole =
                 whole.map_err(|error| self.place.unreadable(&self.place.parts(key), error))?;
-            let Some(position) = self.write(key, &whole, notice, expect).await? else {
+            let Some(position) = self.write(key, &whole, notice, expected).await? else {
                 return Ok(None);
             };
             Some(position)
         } else {
-            let kept = self.keep(key, payload, expect).await;
+            let kept = self.keep(key, payload, expected).await;
             let failed = self.place.failed(format!("keep a part of {of}"));
             if !kept.map_err(failed)? {
                 return Ok(None);
@@ -212,12 +222,17 @@ impl Journal {
     }
 
     /// Keeps parts, unless others were faster or there is a fact already: deleting what is to be
-    /// absent changes nothing.
-    async fn keep(&self, key: &str, parts: Payload, expect: Expect) -> Result<bool, StorageError> {
+    /// absent changes nothing, and a mark whose fact is lost is of no more use.
+    async fn keep(
+        &self,
+        key: &str,
+        parts: Payload,
+        expected: Expected,
+    ) -> Result<bool, StorageError> {
         let (place, records) = (&self.place, self.place.records());
         let mut batch = Batch::new();
-        batch.delete(records, &place.marker(key), Expect::Absent)?;
-        batch.put(records, &place.parts(key), expect, parts)?;
+        batch.delete(records, &place.marker(key), expected.mark)?;
+        batch.put(records, &place.parts(key), expected.parts, parts)?;
         match self.storage().apply(batch).await {
             Ok(_) => Ok(true),
             Err(StorageError::Conflict(_)) => Ok(false),

@@ -10,6 +10,11 @@ use super::limits;
 use super::outbox::line_of;
 use crate::storage::{Page, Query, Storage, StorageError, appended};
 
+/// What the keys of all consumers' places begin with.
+pub(super) const CURSORS: &str = "cursor/";
+/// What the keys begin with that tell of consumers that have begun.
+pub(super) const BEGINNINGS: &str = "consumers/";
+
 /// A checked stream of a namespace. Neither its name nor that of a consumer has a slash, so that
 /// no key of one stream is one of another.
 #[derive(Clone, Debug)]
@@ -77,12 +82,12 @@ impl Place {
 
     /// The key of a consumer's place; without a name, what all of them begin with.
     pub(super) fn cursor(&self, consumer: &str) -> String {
-        format!("cursor/{}/{consumer}", self.stream)
+        format!("{CURSORS}{}/{consumer}", self.stream)
     }
 
     /// The key of what is written whenever a consumer begins, so that who trims sees it.
     pub(super) fn beginnings(&self) -> String {
-        format!("consumers/{}", self.stream)
+        format!("{BEGINNINGS}{}", self.stream)
     }
 
     /// An idempotency key of the stream, in words.

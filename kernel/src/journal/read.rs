@@ -1,7 +1,16 @@
 //! Reading facts: by key, in order, and waiting for the next.
 
 use super::{Fact, Journal, JournalError, limits};
-use crate::storage::{Changes, Entry, Since, StorageError};
+use crate::storage::{Changes, Entry, Expect, Since, StorageError};
+
+/// What a key has.
+pub(super) enum Held {
+    /// A fact.
+    Fact(Fact),
+    /// None; and what there is in the place of its mark. A mark without its fact is left where
+    /// that was lost, or forgotten just now.
+    Nothing(Expect),
+}
 
 impl Journal {
     /// Finds the fact of a key.
@@ -11,6 +20,14 @@ impl Journal {
     /// If the storage fails.
     pub async fn find(&self, key: &str) -> Result<Option<Fact>, JournalError> {
         limits::key(key)?;
+        Ok(match self.look(key).await? {
+            Held::Fact(fact) => Some(fact),
+            Held::Nothing(_) => None,
+        })
+    }
+
+    /// Tells what a key has.
+    pub(super) async fn look(&self, key: &str) -> Result<Held, JournalError> {
         let (place, of) = (&self.place, self.place.key(key));
         let failed = || place.failed(format!("find {of}"));
         let marker = self
@@ -18,15 +35,14 @@ impl Journal {
             .get(place.records(), &place.marker(key))
             .await;
         let Some(marker) = marker.map_err(failed())? else {
-            return Ok(None);
+            return Ok(Held::Nothing(Expect::Absent));
         };
         let at = place.fact(marker.version.saturating_sub(1));
-        // Forgotten by now, perhaps.
         let found = self.storage().get(place.records(), &at).await;
-        let found = found.map_err(failed())?;
-        found
-            .map(|record| Fact::of(place, &Entry::new(at, record)))
-            .transpose()
+        Ok(match found.map_err(failed())? {
+            Some(record) => Held::Fact(Fact::of(place, &Entry::new(at, record))?),
+            None => Held::Nothing(Expect::Version(marker.version)),
+        })
     }
 
     /// Reads at most `limit` facts behind a position (0: from the first), in the order in which

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::fact::{Notice, Novelty, Recorded, Written};
 use super::outbox::Message;
+use super::read::Held;
 use super::{Journal, JournalError, limits};
 use crate::{
     reload::nanos,
@@ -15,6 +16,13 @@ use crate::{
 
 /// How often something is tried that others undo.
 const ATTEMPTS: usize = 64;
+
+/// What is to be there where a fact is written.
+#[derive(Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) mark: Expect,
+    pub(super) parts: Expect,
+}
 
 impl Journal {
     /// Writes a fact, durably, unless its key has one: the first stays. With a notice, an event
@@ -34,30 +42,35 @@ impl Journal {
         let payload = fact.into();
         let fact = limits::json(&payload, || format!("the fact for {}", self.place.key(key)))?;
         notice.map_or(Ok(()), |notice| limits::topic(notice.topic))?;
+        let mut expected = Expected {
+            mark: Expect::Absent,
+            parts: Expect::Any,
+        };
         for _ in 0..ATTEMPTS {
-            if let Some(position) = self.write(key, fact, notice, Expect::Any).await? {
+            if let Some(position) = self.write(key, fact, notice, expected).await? {
                 let novelty = Novelty::New;
                 return Ok(Recorded { position, novelty });
             }
-            // It may be forgotten again by now.
-            if let Some(found) = self.find(key).await? {
-                return Ok(Recorded {
-                    position: found.position,
-                    novelty: Novelty::of_another(found.says(fact)),
-                });
+            match self.look(key).await? {
+                Held::Fact(found) => {
+                    return Ok(Recorded {
+                        position: found.position,
+                        novelty: Novelty::of_another(found.says(fact)),
+                    });
+                }
+                Held::Nothing(mark) => expected.mark = mark,
             }
         }
         Err(self.busy(key, ATTEMPTS))
     }
 
-    /// Writes a fact and deletes its parts, if these are as expected; nothing if they are not, or
-    /// the key has a fact.
+    /// Writes a fact and deletes its parts; nothing if these or its mark are not as expected.
     pub(super) async fn write(
         &self,
         key: &str,
         fact: &RawValue,
         notice: Option<Notice<'_>>,
-        parts: Expect,
+        expected: Expected,
     ) -> Result<Option<u64>, JournalError> {
         let written = Written {
             key: key.into(),
@@ -65,7 +78,7 @@ impl Journal {
             source: Cow::Borrowed(&self.source),
             fact,
         };
-        let applied = self.apply(&written, notice, parts).await;
+        let applied = self.apply(&written, notice, expected).await;
         let of = self.place.key(key);
         applied.map_err(self.place.failed(format!("record {of}")))
     }
@@ -74,9 +87,9 @@ impl Journal {
         &self,
         written: &Written<'_>,
         notice: Option<Notice<'_>>,
-        parts: Expect,
+        expected: Expected,
     ) -> Result<Option<u64>, StorageError> {
-        let batch = self.batch(written, notice, parts)?;
+        let batch = self.batch(written, notice, expected)?;
         let applied = match notice {
             None => self.storage().apply(batch).await,
             Some(_) => self.shared.outbox.apply(batch, self.place.events()).await,
@@ -94,7 +107,7 @@ impl Journal {
         &self,
         written: &Written<'_>,
         notice: Option<Notice<'_>>,
-        parts: Expect,
+        expected: Expected,
     ) -> Result<Batch, Invalid> {
         let (place, records) = (&self.place, self.place.records());
         let mut batch = Batch::new();
@@ -102,7 +115,7 @@ impl Journal {
         batch.put(
             records,
             &place.marker(&written.key),
-            Expect::Absent,
+            expected.mark,
             json(&()),
         )?;
         if let Some(notice) = notice {
@@ -111,7 +124,7 @@ impl Journal {
                 .outbox
                 .add(&mut batch, place.events(), &message)?;
         }
-        batch.delete(records, &place.parts(&written.key), parts)?;
+        batch.delete(records, &place.parts(&written.key), expected.parts)?;
         Ok(batch)
     }
 

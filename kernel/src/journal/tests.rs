@@ -2,11 +2,13 @@
 
 mod course;
 mod faulty;
+mod full;
 mod gathering;
 mod neighbours;
 mod outbox;
 mod reading;
 mod room;
+mod salvaged;
 mod stop;
 mod trimming;
 

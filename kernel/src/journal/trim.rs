@@ -1,7 +1,9 @@
 //! Forgetting facts, and with them their keys.
 
+use std::collections::BTreeSet;
+
 use super::{Fact, Journal, JournalError, record::json};
-use crate::storage::{Batch, Expect, Invalid, Outcome, StorageError};
+use crate::storage::{Batch, Conflict, Expect, Invalid, Outcome, StorageError};
 
 /// How many facts are forgotten at once.
 const AT_ONCE: usize = 250;
@@ -92,27 +94,54 @@ impl Journal {
     /// Forgets facts and their keys, all or none, and tells the new version of what changes with
     /// consumers; none if it was another one, or if someone else forgets them.
     async fn forget(&self, facts: &[Fact], known: Expect) -> Result<Option<u64>, StorageError> {
-        match self.storage().apply(self.forgetting(facts, known)?).await {
-            Ok(outcomes) => Ok(outcomes.first().and_then(Outcome::version)),
-            Err(StorageError::Conflict(_)) => Ok(None),
-            Err(error) => Err(error),
+        let mut unmarked = BTreeSet::new();
+        loop {
+            let batch = self.forgetting(facts, &unmarked, known)?;
+            match self.storage().apply(batch).await {
+                Ok(outcomes) => return Ok(outcomes.first().and_then(Outcome::version)),
+                Err(StorageError::Conflict(conflict)) => match self.unmarked(facts, &conflict) {
+                    Some(position) => unmarked.insert(position),
+                    None => return Ok(None),
+                },
+                Err(error) => return Err(error),
+            };
         }
     }
 
+    /// The fact whose mark a batch did not find: both are written together, so that it was lost,
+    /// and is perhaps that of another fact by now.
+    fn unmarked(&self, facts: &[Fact], conflict: &Conflict) -> Option<u64> {
+        let unmarked = facts.iter().find(|fact| {
+            conflict.expected == mark(fact.position) && conflict.key == self.place.marker(&fact.key)
+        });
+        unmarked.map(|fact| fact.position)
+    }
+
     /// A key is forgotten only as long as its mark is that of the fact: it may be new again.
-    fn forgetting(&self, facts: &[Fact], known: Expect) -> Result<Batch, Invalid> {
+    fn forgetting(
+        &self,
+        facts: &[Fact],
+        unmarked: &BTreeSet<u64>,
+        known: Expect,
+    ) -> Result<Batch, Invalid> {
         let (place, records) = (&self.place, self.place.records());
         let mut batch = Batch::new();
         // It can only be expected by writing it.
         batch.put(records, &place.beginnings(), known, json(&()))?;
         for fact in facts {
             let Fact { position, key, .. } = fact;
-            let (fact, mark) = (Expect::Version(*position), Expect::Version(position + 1));
-            batch.delete(records, &place.fact(*position), fact)?;
-            batch.delete(records, &place.marker(key), mark)?;
+            batch.delete(records, &place.fact(*position), Expect::Version(*position))?;
+            if !unmarked.contains(position) {
+                batch.delete(records, &place.marker(key), mark(*position))?;
+            }
         }
         Ok(batch)
     }
+}
+
+/// The mark of the fact at a position.
+fn mark(position: u64) -> Expect {
+    Expect::Version(position.saturating_add(1))
 }
 
 impl Known {

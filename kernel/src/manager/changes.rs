@@ -10,6 +10,7 @@ use super::{
     record::{Record, Settled, Source, Wanted},
     replace::{Successor, Wish, nothing},
     scan::{Rejection, accept},
+    strays::strays,
 };
 use crate::{
     config::{Config, PluginConfig, Removed},
@@ -193,6 +194,9 @@ impl Manager {
         let config = Arc::new(config);
         self.core.config.store(config.clone());
         self.core.commons.services.configure(&config);
+        if self.is_running {
+            applied.problems.extend(self.strays());
+        }
         for name in changed {
             if differ_in_restart_alone(&before.plugin(&name), &config.plugin(&name)) {
                 self.reconsider(&name);
@@ -202,6 +206,19 @@ impl Manager {
             applied.plugins.push(name);
         }
         applied
+    }
+
+    /// What the configuration says to no effect, with the plugins that there are now.
+    fn strays(&self) -> Vec<Problem> {
+        let plugins = self.records.values().map(|record| &*record.manifest);
+        strays(&self.core.config.load(), plugins)
+    }
+
+    /// Writes that into the log.
+    pub(super) fn tell_strays(&self) {
+        for problem in self.strays() {
+            log::warn!("{}", super::with_hint(&problem));
+        }
     }
 
     /// Tries a plugin again that failed, now that it may be.

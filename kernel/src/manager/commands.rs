@@ -50,7 +50,9 @@ impl Manager {
             }
             return scanned;
         }
-        self.is_running = true;
+        if !std::mem::replace(&mut self.is_running, true) {
+            self.tell_strays();
+        }
         self.want_all(Wanted::Started);
         Ok(())
     }

@@ -74,7 +74,11 @@ fn traits(manifest: &Manifest) -> BTreeSet<String> {
     let subscriptions = manifest.subscriptions.iter();
     traits.extend(subscriptions.map(|it| format!("subscription {}", it.pattern.as_str())));
     let asked = &manifest.permissions;
-    let patterns = [("call", &asked.call), ("publish", &asked.publish)];
+    let patterns = [
+        ("call", &asked.call),
+        ("publish", &asked.publish),
+        ("subscribe", &asked.subscribe),
+    ];
     for (what, targets) in patterns {
         let targets = targets.iter().map(octa_loader::Pattern::as_str);
         traits.extend(targets.map(|it| format!("permission to {what} {it}")));

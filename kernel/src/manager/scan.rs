@@ -17,6 +17,7 @@ use super::{
     facts::By,
     record::{Record, Settled, Source, Wanted},
     remember::look_back,
+    strays::unconfined,
     workers::{misplaced, placement},
 };
 use crate::{
@@ -208,6 +209,7 @@ impl Manager {
             }
         };
         held.extend(misplaced(manifest, &self.core.config.load()));
+        held.extend(unconfined(manifest, &plugin.containment));
         Settled {
             enabled: plugin.enabled,
             allow: plugin.allow,

@@ -15,6 +15,7 @@ use tokio::sync::futures::OwnedNotified;
 use super::{
     Intake, Provider, Route, Services,
     call::{Begun, Entry, Setup},
+    chain::DIGITS,
     intake::Moment,
     pending::Waited,
     route::Providers,
@@ -60,7 +61,7 @@ impl Services {
                     || call.died.is_some() && (watched.is_dead || watched.is_expected)
             };
             let Some(paused) = seen.intakes.iter().find(is_awaited) else {
-                return self.not_begun(call, call.nobody(), cx);
+                return self.not_begun(call, self.nobody(call), cx);
             };
             if call.may_be_waited_for(&seen.providers)
                 && let Some(begun) = self.enter_one(&call.as_inside(), &seen.providers, cx)
@@ -72,21 +73,47 @@ impl Services {
             return self.wait(call, None, Entry::PLAIN, limit, work, cx);
         }
     }
+
+    /// That there is no provider; who had one knows how it died.
+    fn nobody(&self, call: &Setup<'_>) -> Error {
+        if let Some(died) = call.died {
+            return died.clone();
+        }
+        let name = call.route.name();
+        let called = self.stands_in_for(call);
+        let called = called.map(|called| format!(", which stands in for `{called}`"));
+        let called = called.unwrap_or_default();
+        if !self.0.declared.lock().contains(name) {
+            let message = format!("no plugin offers the capability `{name}`{called}");
+            return self.unknown(name, message);
+        }
+        let comma = if called.is_empty() { "" } else { "," };
+        let message = format!("no plugin that offers `{name}`{called}{comma} is started");
+        Error::new(ErrorKind::Unavailable, message)
+            .with_hint(format!("`octa why {name}` shows why"))
+    }
+
+    /// What was called, where a call is answered by a fallback: its own, or that of another one.
+    fn stands_in_for(&self, call: &Setup<'_>) -> Option<Arc<str>> {
+        let routes = self.0.routes.load();
+        let (mut fallback, mut called) = (call.route.name().clone(), None);
+        for digits in call.chain.as_bytes().chunks(DIGITS).rev().skip(1) {
+            let mut known = routes.values();
+            let route = known.find(|route| route.digits() == digits)?;
+            if route.providers().rules().fallback() != Some(&*fallback) {
+                break;
+            }
+            fallback = route.name().clone();
+            called = Some(fallback.clone());
+        }
+        called
+    }
 }
 
 impl Setup<'_> {
     /// Whether it is begun once more if this provider dies over it.
     pub(super) fn is_repeatable_by(&self, provider: &Provider) -> bool {
         provider.fate.is_mortal() && provider.idempotent && self.died.is_none()
-    }
-
-    /// That there is no provider; who had one knows how it died.
-    fn nobody(&self) -> Error {
-        let name = self.route.name();
-        self.died.cloned().unwrap_or_else(|| {
-            let message = format!("no plugin that offers `{name}` is started");
-            Error::new(ErrorKind::Unavailable, message).with_hint("`octa list` shows why")
-        })
     }
 
     /// Whether a provider may wait for it, directly or by way of other calls.

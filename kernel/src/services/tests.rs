@@ -42,7 +42,7 @@ fn nobody_is_there_unless_somebody_is_expected() {
     assert!(waiting.poll().is_pending());
     intake.resume();
     let nobody = "unavailable: no plugin that offers `lamp.read` is started \
-                  (hint: `octa list` shows why)";
+                  (hint: `octa why lamp.read` shows why)";
     assert_eq!(waiting.answer(), Err(nobody.to_owned()));
     house.services.unregister("lamp");
     let late = Polled::new(house.call("lamp.read", None));

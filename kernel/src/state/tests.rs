@@ -143,6 +143,21 @@ fn a_namespace_grows_to_its_quota_and_no_further() {
 }
 
 #[test]
+fn a_value_is_kept_without_the_room_it_was_written_in() {
+    let (state, _) = state();
+    let kept = |value: &Payload| {
+        state.set("a", "k", value.clone()).expect("there is room");
+        let record = state.get("a", "k").expect("a valid key");
+        record.expect("it is there").value
+    };
+    let small = Payload::json(&true).expect("JSON");
+    assert_eq!(kept(&small), small);
+    assert_ne!(kept(&small).as_ptr(), small.as_ptr(), "it is copied");
+    let fits = json("[1, 2, 3]");
+    assert_eq!(kept(&fits).as_ptr(), fits.as_ptr(), "it is not copied");
+}
+
+#[test]
 fn many_writers_lose_no_update() {
     let (state, _) = state();
     let mut watcher = watch(&state, "a", "count");

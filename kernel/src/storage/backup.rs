@@ -15,7 +15,7 @@ use self::made::{Made, Target, Unpacked};
 use super::copy::{self, Contents, CopyError, Progress};
 use super::sqlite::{Lock, files};
 use super::standby::noted_beside;
-use super::{OpenError, Sqlite, StorageAdapter};
+use super::{OpenError, Sqlite, StorageAdapter, half};
 pub use error::BackupError;
 pub use salvage::{Missing, SalvageError, Salvaged, salvage};
 
@@ -70,6 +70,7 @@ pub struct Restored {
 
 /// Brings a backup back as the database file `to`, which nobody may have open. The backup is only read.
 ///
+/// The counter goes on behind what was there, if that says how far it was: no version is given twice.
 /// A `standby` of that file has no place beside it any more, and a new one is to be made.
 /// With `force`, files that hold something or cannot be read are kept aside under other names beside them.
 ///
@@ -86,6 +87,7 @@ pub async fn restore(
     let directory = directory_of(to)?;
     fs::create_dir_all(directory).map_err(io("make the directory", directory))?;
     let unpacked = Unpacked::new(backup, directory)?;
+    unpacked.refuse_part().await?;
     unpacked.lead().await?;
     // A standby gives way before its primary: alone it would be in nobody's way.
     let mut found = Vec::new();
@@ -94,9 +96,12 @@ pub async fn restore(
         // A directory for it is not made.
         if path == to || seen.is_some() {
             let lock = Lock::take(path).map_err(BackupError::Unreadable)?;
-            found.push((path, seen.filter(|seen| !seen.is_kept), lock));
+            found.push((path, seen, lock));
         }
     }
+    let given = found.iter().filter_map(|(_, seen, _)| seen.as_ref());
+    let given = given.map(|seen| seen.last_version).max();
+    unpacked.go_on_behind(given.unwrap_or_default()).await?;
     let contents = copy::contents(&unpacked.sqlite, progress).await;
     let contents = contents.map_err(|error| unpacked.unreadable(error))?;
     let closed = unpacked.sqlite.close().await;
@@ -108,7 +113,8 @@ pub async fn restore(
         };
         // Somebody may have written between the look at it and its lock.
         let is_still_empty = |path, seen: &Option<Seen>| {
-            seen.as_ref().is_some_and(|seen: &Seen| seen.is_still(path))
+            let seen = seen.as_ref().filter(|seen: &&Seen| !seen.is_kept);
+            seen.is_some_and(|seen| seen.is_still(path))
         };
         for (path, empty, _) in standbys {
             match is_still_empty(path, empty) {
@@ -134,7 +140,8 @@ pub async fn restore(
 
 /// Brings a backup back into a database of any kind that nobody else writes to. The backup is only read.
 ///
-/// With `force`, what is there is first backed up to `aside` and then deleted.
+/// With `force`, what is there is first backed up to `aside` and then deleted. What a restore left that did not end
+/// is not: what was there before it has been kept. Until all is restored, that is [told](super::half) of the database.
 ///
 /// # Errors
 ///
@@ -151,34 +158,31 @@ pub async fn restore_into(
         path: backup.into(),
         source,
     };
-    let half = |source| BackupError::Half {
-        aside: aside.into(),
-        source: Box::new(source),
-    };
-    let there = to.snapshot().await;
-    let records = there
-        .map_err(|error| failed(CopyError::Write(error)))?
-        .records();
+    let unreadable = |error| failed(CopyError::Write(error));
+    let records = to.snapshot().await.map_err(unreadable)?.records();
     if records > 0 && !force {
         let place = place.to_owned();
         return Err(BackupError::NotEmpty { place, records });
     }
-    if records > 0 {
-        self::backup(to, aside, false, |_| ()).await?;
-        let cleared = copy::clear(to).await;
-        cleared.map_err(|error| half(failed(CopyError::Write(error))))?;
-    }
-    let copied = copy::copy(&unpacked.sqlite, to, &mut progress).await;
-    Ok(Restored {
-        contents: copied.map_err(|error| match records {
-            0 => failed(error),
-            _ => half(failed(error)),
-        })?,
-        aside: match records {
-            0 => Vec::new(),
-            _ => vec![aside.to_owned()],
+    // What a restore left that did not end is no more than what it began with, and what it was to bring back.
+    let kept = match half(to).await.map_err(unreadable)? {
+        Some(half) => half.aside,
+        None if records == 0 => None,
+        None => {
+            self::backup(to, aside, false, |_| ()).await?;
+            Some(std::path::absolute(aside).map_err(io("find", aside))?)
+        }
+    };
+    let copied = copy::fill(&unpacked.sqlite, to, kept.as_deref(), &mut progress).await;
+    let contents = copied.map_err(|error| match &kept {
+        None => failed(error),
+        Some(aside) => BackupError::Half {
+            aside: aside.clone(),
+            source: Box::new(failed(error)),
         },
-    })
+    })?;
+    let aside = kept.into_iter().collect();
+    Ok(Restored { contents, aside })
 }
 
 /// What was found where a backup is to be restored.
@@ -201,22 +205,24 @@ async fn look(path: &Path, force: bool) -> Result<Option<Seen>, BackupError> {
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
-    // Whatever it is, it is not nothing.
-    let unreadable = Seen {
+    // Whatever it is, it is not nothing; what it says of itself has a checksum of its own, but for the first format.
+    let unreadable = || Seen {
         is_kept: true,
-        last_version: 0,
+        last_version: { Sqlite::header(path).ok().flatten() }
+            .filter(|header| header.format > 1)
+            .map_or(0, |header| header.last_version),
     };
     let sqlite = match Sqlite::open(path) {
         Ok(sqlite) => sqlite,
         Err(error @ (OpenError::InUse { .. } | OpenError::NotAFile { .. })) => {
             return Err(BackupError::Unreadable(error));
         }
-        Err(_) if force => return Ok(Some(unreadable)),
+        Err(_) if force => return Ok(Some(unreadable())),
         Err(error) => return Err(BackupError::Unreadable(error)),
     };
     let (records, last_version) = match sqlite.snapshot().await {
         Ok(snapshot) => (snapshot.records(), snapshot.last_version()),
-        Err(_) => (u64::MAX, 0),
+        Err(_) => (u64::MAX, unreadable().last_version),
     };
     if records > 0 && !force {
         let place = path.display().to_string();

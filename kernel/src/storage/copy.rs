@@ -3,9 +3,11 @@
 //! Files, names and what becomes of them is the job of `backup`.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::change::Change;
-use super::{Snapshot, StorageAdapter, StorageError};
+use super::half::{self, Half};
+use super::{StorageAdapter, StorageError};
 
 /// How far a copy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,12 @@ pub enum CopyError {
         /// How many records it has.
         records: u64,
     },
+    /// What is to be copied is only a part of something itself.
+    #[error("the database to copy from was to be filled itself, and holds only a part")]
+    Half {
+        /// A backup of what was there before that.
+        aside: Option<PathBuf>,
+    },
     /// What is to be copied cannot be read.
     #[error("the database cannot be read whole")]
     Read(#[source] StorageError),
@@ -85,6 +93,13 @@ impl CopyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotEmpty { .. } => Some("copy into a new database".to_owned()),
+            Self::Half { aside: None } => Some("fill it again first".to_owned()),
+            Self::Half { aside: Some(aside) } => {
+                let aside = aside.display();
+                Some(format!(
+                    "fill it again first; what was there before is kept as `{aside}`"
+                ))
+            }
             Self::Read(error) | Self::Write(error) => error.hint(),
             Self::Differs { .. } => {
                 Some("let nobody else write to the copy, and check its disk".to_owned())
@@ -95,8 +110,8 @@ impl CopyError {
 
 /// Copies everything as it is at one moment, versions and all; writes to `from` go on meanwhile.
 ///
-/// Afterwards the copy is read back and compared. A failed or dropped copy leaves what it has written: only once
-/// `progress` was told something, `to` has been found empty, and may hold some of it.
+/// Afterwards the copy is read back and compared. A failed or dropped copy leaves what it has written, which is
+/// [told](half::half) then, and does not count as something that is in `to` when it is copied into again.
 ///
 /// # Errors
 ///
@@ -104,15 +119,36 @@ impl CopyError {
 pub async fn copy(
     from: &dyn StorageAdapter,
     to: &dyn StorageAdapter,
-    mut progress: impl FnMut(Progress) + Send,
+    progress: impl FnMut(Progress) + Send,
 ) -> Result<Contents, CopyError> {
     let there = to.snapshot().await.map_err(CopyError::Write)?.records();
     if there > 0 {
-        return Err(CopyError::NotEmpty { records: there });
+        let half = half::half(to).await.map_err(CopyError::Write)?;
+        // What another copy left, of which there is all in what it was copied from.
+        if half.is_none_or(|half| half.aside.is_some()) {
+            return Err(CopyError::NotEmpty { records: there });
+        }
+    }
+    fill(from, to, None, progress).await
+}
+
+/// The same in the place of everything that is in `to`, which is kept `aside`.
+///
+/// From before the first record goes until all have come and were compared, `to` is [told](half::half) to be a part.
+pub(super) async fn fill(
+    from: &dyn StorageAdapter,
+    to: &dyn StorageAdapter,
+    aside: Option<&Path>,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Contents, CopyError> {
+    if let Some(Half { aside }) = half::half(from).await.map_err(CopyError::Read)? {
+        return Err(CopyError::Half { aside });
     }
     let mut snapshot = from.snapshot().await.map_err(CopyError::Read)?;
     let last_version = snapshot.last_version();
-    let mut tally = Tally::of(Step::Copying, &*snapshot, &mut progress);
+    let mut tally = Tally::of(Step::Copying, snapshot.records(), &mut progress);
+    half::begin(to, aside).await.map_err(CopyError::Write)?;
+    clear_but_mark(to).await.map_err(CopyError::Write)?;
     loop {
         let records = snapshot.next().await.map_err(CopyError::Read)?;
         // Also with no records at all, for the counter.
@@ -132,22 +168,38 @@ pub async fn copy(
         let (expected, found) = (Box::new(expected), Box::new(found));
         return Err(CopyError::Differs { expected, found });
     }
+    half::end(to).await.map_err(CopyError::Write)?;
     Ok(found)
 }
 
 /// Deletes everything that is there at one moment; the counter goes on.
 ///
+/// What was begun before and given up is either in that moment or never done.
+///
 /// # Errors
 ///
 /// If the database cannot be read or written; it may have deleted some by then.
 pub async fn clear(database: &dyn StorageAdapter) -> Result<(), StorageError> {
+    // A page of a copy that was dropped may still lie with the writer: this comes behind it, and changes nothing.
+    database.replicate(&[], 0).await?;
+    match clear_but_mark(database).await? {
+        true => half::end(database).await,
+        false => Ok(()),
+    }
+}
+
+/// Deletes everything else; tells whether there is a mark.
+async fn clear_but_mark(database: &dyn StorageAdapter) -> Result<bool, StorageError> {
     let mut snapshot = database.snapshot().await?;
     let mut version = snapshot.last_version();
+    let mut is_marked = false;
     loop {
         let mut records = snapshot.next().await?;
         if records.is_empty() {
-            return Ok(());
+            return Ok(is_marked);
         }
+        is_marked |= records.iter().any(half::is_mark);
+        records.retain(|record| !half::is_mark(record));
         for record in &mut records {
             version += 1;
             (record.version, record.value) = (version, None);
@@ -156,7 +208,7 @@ pub async fn clear(database: &dyn StorageAdapter) -> Result<(), StorageError> {
     }
 }
 
-/// Reads everything as it is at one moment, and tells what it is.
+/// Reads everything as it is at one moment, and tells what it is, but for the mark of a [part](half::half).
 ///
 /// # Errors
 ///
@@ -165,13 +217,16 @@ pub async fn contents(
     of: &dyn StorageAdapter,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Contents, StorageError> {
+    let marks = u64::from(half::half(of).await?.is_some());
     let mut snapshot = of.snapshot().await?;
-    let mut tally = Tally::of(Step::Checking, &*snapshot, &mut progress);
+    let records = snapshot.records().saturating_sub(marks);
+    let mut tally = Tally::of(Step::Checking, records, &mut progress);
     loop {
-        let records = snapshot.next().await?;
+        let mut records = snapshot.next().await?;
         if records.is_empty() {
             return Ok(tally.contents(snapshot.last_version()));
         }
+        records.retain(|record| !half::is_mark(record));
         tally.add(&records);
     }
 }
@@ -185,8 +240,7 @@ struct Tally<'a, P> {
 }
 
 impl<'a, P: FnMut(Progress)> Tally<'a, P> {
-    fn of(step: Step, snapshot: &dyn Snapshot, progress: &'a mut P) -> Self {
-        let of = snapshot.records();
+    fn of(step: Step, of: u64, progress: &'a mut P) -> Self {
         let at = Progress { step, done: 0, of };
         progress(at);
         Self {
@@ -227,142 +281,4 @@ impl<'a, P: FnMut(Progress)> Tally<'a, P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Batch, BoxFuture, Expect, Memory, Outcome};
-    use super::*;
-
-    async fn full(records: usize) -> Memory {
-        let memory = Memory::new();
-        for at in 0..records {
-            let mut batch = Batch::new();
-            let (namespace, key) = (format!("n{}", at % 3), format!("k{at}"));
-            let put = batch.put(&namespace, &key, Expect::Any, at.to_string().into_bytes());
-            put.expect("a valid write");
-            memory.apply(batch).await.expect("it is written");
-        }
-        let mut batch = Batch::new();
-        let delete = batch.delete("n0", "k0", Expect::Any);
-        delete.expect("a valid write");
-        memory.apply(batch).await.expect("it is deleted");
-        memory
-    }
-
-    #[tokio::test]
-    async fn a_copy_is_the_same_and_goes_on_behind_it() {
-        let (from, to) = (full(2_500).await, Memory::new());
-        let mut told = Vec::new();
-        let copied = copy(&from, &to, |progress| told.push(progress)).await;
-        let copied = copied.expect("it is copied");
-        assert_eq!((copied.records, copied.last_version), (2_499, 2_501));
-        let compared = contents(&from, |_| ()).await.expect("it is read");
-        assert_eq!(copied, compared);
-        let ends = |step| {
-            let mut told = told.iter().filter(|it| it.step == step).peekable();
-            assert_eq!(told.peek().map(|it| (it.done, it.of)), Some((0, 2_499)));
-            told.last().map(|it| it.done)
-        };
-        let last = [Step::Copying, Step::Checking].map(ends);
-        assert_eq!(last, [Some(2_499); 2]);
-        let mut batch = Batch::new();
-        batch
-            .put("n0", "k0", Expect::Absent, &b"1"[..])
-            .expect("valid");
-        let outcomes = to.apply(batch).await.expect("it is written");
-        assert_eq!(outcomes, [Outcome::Put { version: 2_502 }]);
-    }
-
-    #[tokio::test]
-    async fn an_empty_database_hands_on_its_counter() {
-        let (from, to) = (full(1).await, Memory::new());
-        let copied = copy(&from, &to, |_| ()).await.expect("it is copied");
-        assert_eq!((copied.records, copied.last_version), (0, 2));
-        let found = contents(&to, |_| ()).await.expect("it is read");
-        assert_eq!(found.last_version, 2);
-    }
-
-    #[tokio::test]
-    async fn what_is_there_is_left_alone() {
-        let (from, to) = (full(3).await, full(5).await);
-        let before = contents(&to, |_| ()).await.expect("it is read");
-        let error = copy(&from, &to, |_| ()).await.expect_err("it is not empty");
-        assert_eq!(
-            error.to_string(),
-            "the database to copy into is not empty (records: 4)"
-        );
-        assert_eq!(contents(&to, |_| ()).await.expect("it is read"), before);
-    }
-
-    #[tokio::test]
-    async fn what_is_cleared_can_be_copied_into() {
-        let (from, to) = (full(3).await, full(1_500).await);
-        clear(&to).await.expect("it is cleared");
-        assert_eq!(to.usage().await.expect("it is read"), []);
-        let copied = copy(&from, &to, |_| ()).await.expect("it is copied");
-        assert_eq!((copied.records, copied.last_version), (2, 3_000));
-    }
-
-    #[tokio::test]
-    async fn no_two_databases_have_the_same_digest() {
-        let digest = async |writes: &[(&str, &str, &str)]| {
-            let memory = Memory::new();
-            for (namespace, key, value) in writes {
-                let mut batch = Batch::new();
-                let put = batch.put(namespace, key, Expect::Any, value.as_bytes());
-                put.expect("a valid write");
-                memory.apply(batch).await.expect("it is written");
-            }
-            contents(&memory, |_| ()).await.expect("it is read").digest
-        };
-        let of = digest(&[("a", "b", "1")]).await;
-        for other in [
-            &[("a", "b", "2")][..],
-            &[("a", "c", "1")],
-            &[("c", "b", "1")],
-            &[("ab", "1", "1")],
-            &[("a", "b", "1"), ("a", "b", "1")],
-            &[("a", "b", "1"), ("a", "c", "1")],
-            &[],
-        ] {
-            assert_ne!(digest(other).await, of, "{other:?}");
-        }
-    }
-
-    /// Writes all but the last of what is copied into it.
-    #[derive(Debug)]
-    struct Careless(Memory);
-
-    impl StorageAdapter for Careless {
-        crate::delegate_storage!(0: get, apply, list, changes, usage, snapshot, close);
-
-        fn replicate<'a>(
-            &'a self,
-            changes: &'a [Change],
-            last_version: u64,
-        ) -> BoxFuture<'a, Result<(), StorageError>> {
-            let kept = changes.len().saturating_sub(1);
-            self.0.replicate(&changes[..kept], last_version)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_copy_that_differs_is_found_out() {
-        let (from, to) = (full(3).await, Careless(Memory::new()));
-        let error = copy(&from, &to, |_| ()).await.expect_err("it differs");
-        let told = error.to_string();
-        assert!(
-            told.starts_with("the copy has 1 records with the digest "),
-            "{told}"
-        );
-        assert!(told.contains(", expected 2 with "), "{told}");
-    }
-
-    #[tokio::test]
-    async fn a_database_that_fails_is_told_from_the_other() {
-        let (closed, open) = (Memory::new(), Memory::new());
-        closed.close().await.expect("it closes");
-        let error = copy(&closed, &open, |_| ()).await.expect_err("it fails");
-        assert!(matches!(error, CopyError::Read(_)), "{error}");
-        let error = copy(&open, &closed, |_| ()).await.expect_err("it fails");
-        assert!(matches!(error, CopyError::Write(_)), "{error}");
-    }
-}
+mod tests;

@@ -129,7 +129,7 @@ impl StorageAdapter for Memory {
 
 fn put(table: &mut Table, change: &Change) {
     let record = change.value.clone();
-    let record = record.map(|value| Record::new(value, change.version));
+    let record = record.map(|value| Record::new(value.fitted(), change.version));
     table.replace(Address::checked(&change.namespace, &change.key), record);
 }
 
@@ -184,8 +184,22 @@ impl Snapshot for Taken {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance;
+    use octa_plugin_api::Payload;
+
+    use super::super::{Storage, conformance};
     use super::*;
+
+    #[tokio::test]
+    async fn a_value_is_kept_without_the_room_it_was_written_in() {
+        let storage = Storage::new(Memory::new());
+        let value = Payload::json(&true).expect("JSON");
+        let written = storage.set("a", "k", value.clone()).await;
+        written.expect("it is written");
+        let record = storage.get("a", "k").await.expect("it is read");
+        let kept = record.expect("it is there").value;
+        assert_eq!(kept, value);
+        assert_ne!(kept.as_ptr(), value.as_ptr(), "it is copied");
+    }
 
     #[test]
     fn conforms() {

@@ -74,7 +74,7 @@ pub enum Expect {
     Any,
     /// No record.
     Absent,
-    /// A record of exactly this version.
+    /// A record of exactly this version; 0, which none has, is that of no record.
     Version(u64),
 }
 
@@ -83,7 +83,7 @@ impl Expect {
     pub fn check(self, at: Address<'_>, found: Option<u64>) -> Result<(), Conflict> {
         let met = match self {
             Self::Any => true,
-            Self::Absent => found.is_none(),
+            Self::Absent | Self::Version(0) => found.is_none(),
             Self::Version(version) => found == Some(version),
         };
         if met {
@@ -103,7 +103,7 @@ impl fmt::Display for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("anything"),
-            Self::Absent => f.write_str("no record"),
+            Self::Absent | Self::Version(0) => f.write_str("no record"),
             Self::Version(version) => write!(f, "version {version}"),
         }
     }

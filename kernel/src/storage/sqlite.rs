@@ -41,9 +41,6 @@ pub(super) use open::salvaged;
 pub(super) use salvage::Salvage;
 pub use salvage::{Lost, Name};
 
-/// Batches that may wait for the writer; the next one waits for a place.
-const QUEUE: usize = 1_024;
-
 /// Storage in one SQLite file, durable when acknowledged (WAL, `synchronous=FULL`).
 ///
 /// The file belongs to one kernel at a time: a lock on `<path>.lock`, which stays behind, keeps others out.
@@ -58,7 +55,10 @@ pub struct Sqlite {
     readers: Readers,
     tail: Arc<Tail>,
     /// A channel, since the writer is a thread and callers are tasks; taken on close, which ends the writer.
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    ///
+    /// It has no bound: what lies in it is there for a caller that waits for its answer, and is left out once the
+    /// caller does not. The future of a caller could keep a place from all others, and the writer from ending.
+    queue: Mutex<Option<mpsc::UnboundedSender<Job>>>,
     /// Taken by whoever ends the storage, to join.
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Its sender is dropped as the writer ends, for closers to await; it has what went wrong then.
@@ -148,7 +148,7 @@ impl Sqlite {
     fn start(opened: open::Opened) -> Result<Self, OpenError> {
         let health = Arc::new(Health::new(opened.path.to_string_lossy().into()));
         let tail = Arc::new(Tail::new(opened.header.last_version));
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::unbounded_channel();
         let (running, ended) = watch::channel(None);
         let writer = Writer::new(
             opened.connection,
@@ -180,12 +180,14 @@ impl Sqlite {
 
     /// Has the writer do something, and waits for its answer.
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StorageError> {
-        let queue = self.queue.lock().clone().ok_or(StorageError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let sent = queue.send(job(reply)).await;
-        sent.map_err(|_| StorageError::Closed)?;
-        // A caller that waits for its answer must not keep the writer from ending.
-        drop(queue);
+        let sent = match &*self.queue.lock() {
+            Some(queue) => queue.send(job(reply)).is_ok(),
+            None => false,
+        };
+        if !sent {
+            return Err(StorageError::Closed);
+        }
         answer.await.unwrap_or(Err(StorageError::Closed))
     }
 

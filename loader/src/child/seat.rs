@@ -1,5 +1,7 @@
 //! One instance in a worker, as its host sees it: what it asks of the host, and its tasks.
 
+mod ears;
+
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -16,6 +18,7 @@ use octa_plugin_api::{Error, ErrorKind, Payload};
 use octa_wire::{Answer, NO_DEADLINE, ToKernel, ToWorker};
 use parking_lot::Mutex;
 
+use self::ears::Ears;
 use super::{
     pending::{Asked, Pending, Raw},
     proxy,
@@ -41,6 +44,7 @@ pub(super) struct Seat {
     session: Weak<Session>,
     bridge: Arc<Bridge>,
     operations: Mutex<Operations>,
+    ears: Ears,
     tasks: Mutex<HashMap<u64, Arc<Pending>>>,
 }
 
@@ -119,6 +123,7 @@ impl Seat {
             session: Arc::downgrade(session),
             bridge,
             operations: Mutex::default(),
+            ears: Ears::default(),
             tasks: Mutex::default(),
         })
     }
@@ -157,6 +162,7 @@ impl Seat {
                 if let Some(ticket) = ticket {
                     ticket.cancel();
                 }
+                self.stop_listening(number);
             }
             ToKernel::Spawned { task, .. } => self.spawned(task)?,
             ToKernel::TaskEnded {
@@ -207,6 +213,11 @@ impl Seat {
                 self.reply(number, self.overloaded().into());
                 return Ok(());
             }
+        }
+        match request.operation {
+            operation::NEXT_EVENT if self.listen(number, request.number) => return Ok(()),
+            operation::UNSUBSCRIBE => self.stop_hearing(request.number),
+            _ => {}
         }
         let host = self.bridge.host();
         let future = if request.operation == operation::CALL {
@@ -301,6 +312,7 @@ impl Seat {
         for ticket in operations.tickets.into_values() {
             ticket.cancel();
         }
+        self.stop_all_listening();
     }
 
     fn overloaded(&self) -> Error {
@@ -326,3 +338,6 @@ fn safe<'a>(envelope: &octa_wire::Envelope<'a>) -> Envelope<'a> {
         headers: envelope.headers,
     }
 }
+
+#[cfg(test)]
+mod tests;

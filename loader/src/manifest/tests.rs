@@ -65,6 +65,7 @@ fn absent_fields_have_defaults() {
     assert_eq!(manifest.subscriptions[0].overflow, Overflow::DropOldest);
     assert_eq!(manifest.subscriptions[0].concurrency, 1);
     assert_eq!(manifest.needs[0].version, VersionReq::STAR);
+    assert_eq!(manifest.permissions, Permissions::default());
     assert_eq!(manifest.placement, Placement::Any);
     assert_eq!(manifest.abi.fingerprint, Fingerprint(0x00ff_00ff_00ff_00ff));
 }
@@ -81,7 +82,8 @@ fn what_is_written_is_read_again() {
         {"capability": "clock.now", "version": "^1.2", "optional": true},
         {"plugin": "clock"},
     ]);
-    json["permissions"] = json!({"publish": ["echo.**"], "storage": ["echo"]});
+    json["permissions"] =
+        json!({"publish": ["echo.**"], "subscribe": ["door.*.open"], "storage": ["echo"]});
     json["config"] = json!({"type": "object"});
     json["state_version"] = json!(3);
     json["placement"] = json!("in-process");
@@ -320,6 +322,12 @@ fn wrong_fields_are_named() {
         ),
         (
             "/permissions",
+            json!({"subscribe": ["a.*", "**.b"]}),
+            "permissions.subscribe[1]",
+            "pattern `**.b` has `**` at position 1, expected it as the last segment only",
+        ),
+        (
+            "/permissions",
             json!({"storage": ["a", "b c"]}),
             "permissions.storage",
             "namespace `b c` has ` ` at position 2",
@@ -339,7 +347,7 @@ fn wrong_fields_are_named() {
 #[derive(Default)]
 struct Guarded;
 
-#[tentacle(name = "guarded")]
+#[tentacle(name = "guarded", subscribes("door.*.open", "window.**"))]
 impl Guarded {
     #[capability(
         "guarded.all",
@@ -429,6 +437,9 @@ fn what_the_attribute_says_is_read() {
     };
     assert_eq!(usual.policy, expected);
     assert!(plain.policy.is_empty());
+    let asked = &manifest.permissions.subscribe;
+    let asked: Vec<_> = asked.iter().map(Pattern::as_str).collect();
+    assert_eq!(asked, ["door.*.open", "window.**"]);
     let tick = &manifest.subscriptions[0];
     assert_eq!(
         (tick.backoff, tick.backoff_max),

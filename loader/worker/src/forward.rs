@@ -8,7 +8,7 @@ use octa_wire::{Envelope, NO_DEADLINE, ToKernel};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::seat::Seat;
+use crate::{listening::NextEvent, seat::Seat};
 
 /// The host of the instance of this seat.
 pub(crate) struct Forward(pub(crate) Arc<Seat>);
@@ -19,6 +19,9 @@ impl Host for Forward {
             return Submitted::Ready(Outcome::ok(now, Payload::empty()));
         }
         let Self(seat) = self;
+        if request.operation == operation::NEXT_EVENT {
+            return Submitted::New(Box::pin(NextEvent::new(seat, request.number)));
+        }
         let operation = seat.ask(|number| ToKernel::Submit {
             instance: seat.number,
             number,

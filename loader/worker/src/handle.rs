@@ -204,11 +204,17 @@ impl Worker {
             control::FREEZE => {
                 seat.tasks.freeze();
                 self.jobs.begin(id, None);
-                self.go_on(id, Box::pin(async move { seat.tasks.frozen().await }));
+                let frozen = async move {
+                    let outcome = seat.tasks.frozen().await;
+                    seat.listening.stand_still(&seat.tasks);
+                    outcome
+                };
+                self.go_on(id, Box::pin(frozen));
                 return Ok(true);
             }
             control::THAW => {
                 seat.tasks.thaw();
+                seat.listening.go_on();
                 self.answer(id, &Outcome::ok(0, Payload::empty()));
                 return Ok(true);
             }

@@ -37,6 +37,8 @@ mod lead;
 #[cfg(unix)]
 mod life;
 #[cfg(unix)]
+mod listening;
+#[cfg(unix)]
 mod seat;
 #[cfg(unix)]
 mod spare;

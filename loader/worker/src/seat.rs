@@ -17,13 +17,14 @@ use octa_plugin_api::{Error, Payload};
 use octa_wire::{Answer, ToKernel};
 use parking_lot::Mutex;
 
-use crate::{tasks::Tasks, worker::Worker};
+use crate::{listening::Listening, tasks::Tasks, worker::Worker};
 
 /// An instance, or one that is being made.
 pub(crate) struct Seat {
     pub(crate) worker: &'static Worker,
     pub(crate) number: u32,
     pub(crate) tasks: Tasks,
+    pub(crate) listening: Listening,
     operations: Mutex<HashMap<u64, Arc<Mutex<Meeting>>>>,
     next: AtomicU64,
 }
@@ -41,6 +42,7 @@ impl Seat {
             worker,
             number,
             tasks: Tasks::default(),
+            listening: Listening::default(),
             operations: Mutex::default(),
             next: AtomicU64::new(1),
         })
@@ -66,6 +68,7 @@ impl Seat {
             seat: self.clone(),
             number,
             meeting,
+            is_taken: false,
         })
     }
 
@@ -97,20 +100,35 @@ fn outcome(answer: &Answer<'_>) -> Outcome {
     }
 }
 
-/// An operation that the kernel works on. Dropping it ends it there.
+/// An operation that the kernel works on. Dropping it ends it there, or tells that its outcome was
+/// not taken.
 pub(crate) struct Operation {
     seat: Arc<Seat>,
     number: u64,
     meeting: Arc<Mutex<Meeting>>,
+    is_taken: bool,
+}
+
+impl Operation {
+    /// Who waits for it, if nobody has woken them.
+    pub(crate) fn take_waker(&self) -> Option<Waker> {
+        self.meeting.lock().waker.take()
+    }
 }
 
 impl Future for Operation {
     type Output = Outcome;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let mut meeting = self.meeting.lock();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Self {
+            meeting, is_taken, ..
+        } = &mut *self;
+        let mut meeting = meeting.lock();
         match meeting.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
+            Some(outcome) => {
+                *is_taken = true;
+                Poll::Ready(outcome)
+            }
             None => {
                 let before = meeting.waker.replace(cx.waker().clone());
                 drop(meeting);
@@ -124,8 +142,8 @@ impl Future for Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let is_unanswered = self.seat.operations.lock().remove(&self.number).is_some();
-        if is_unanswered {
+        if !self.is_taken {
+            self.seat.operations.lock().remove(&self.number);
             self.seat.worker.tell(&ToKernel::CancelOperation {
                 instance: self.seat.number,
                 number: self.number,

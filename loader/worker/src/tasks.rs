@@ -90,6 +90,10 @@ impl Tasks {
         self.standing.lock().is_frozen = true;
     }
 
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.standing.lock().is_frozen
+    }
+
     /// Lets the tasks go on.
     pub(crate) fn thaw(&self) {
         let mut standing = self.standing.lock();

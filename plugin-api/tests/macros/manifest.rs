@@ -30,6 +30,7 @@ struct Lamps;
     storage = "lamps",
     state("lamps", "rooms.state"),
     publishes("lamps.**", "alert.*"),
+    subscribes("door.*.open", "window.**"),
     calls = "devices.**",
     needs(capability = "devices.turn_on", version = "^0.1", optional),
     needs(plugin = "devices"),
@@ -134,6 +135,7 @@ fn everything_declared_is_in_the_manifest() {
         ],
         "permissions": {
             "publish": ["lamps.**", "alert.*"],
+            "subscribe": ["door.*.open", "window.**"],
             "call": ["devices.**"],
             "storage": ["lamps"],
             "state": ["lamps", "rooms.state"],
@@ -227,7 +229,7 @@ struct Rooms {
     first: String,
 }
 
-#[tentacle(allocator = "own")]
+#[tentacle(allocator = "own", subscribes = "rooms.left")]
 impl Tentacle for Rooms {
     type Config = Vec<String>;
 
@@ -265,7 +267,13 @@ fn what_is_not_said_comes_from_the_package() {
         ],
         "subscriptions": [],
         "needs": [],
-        "permissions": { "publish": [], "call": [], "storage": [], "state": [] },
+        "permissions": {
+            "publish": [],
+            "subscribe": ["rooms.left"],
+            "call": [],
+            "storage": [],
+            "state": [],
+        },
         "config": { "type": "array", "items": { "type": "string" } },
     }));
 }

@@ -27,6 +27,7 @@ fn calls() {
                 deadline: Some(Duration::from_secs(5)),
                 idempotency_key: "once".to_owned(),
                 routing_key: "lamp_1".to_owned(),
+                trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
                 ..CallOptions::default()
             };
             let steps = json!([

@@ -29,6 +29,13 @@ fn repeated() {
         stage.steps("companion.run", steps).await;
         stage.hear(&mut tried).await;
         stage.hear_nothing(&mut tried);
+        // None would have it done each time.
+        let empty = json!({ "capability": capability, "input": "a", "idempotency_key": "" });
+        let long = "k".repeat(257);
+        let long = json!({ "capability": capability, "input": "a", "idempotency_key": long });
+        let steps = json!([{ "call": empty }, { "call": long }]);
+        stage.steps("companion.run", steps).await;
+        stage.hear_nothing(&mut tried);
         // That it failed is an answer.
         for _ in 0..2 {
             let how = CallOptions {

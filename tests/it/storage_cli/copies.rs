@@ -1,5 +1,8 @@
 //! Backups, their way back, and moves from one storage to another.
 
+use octa_kernel::storage::{Memory, copy};
+use tokio::sync::Notify;
+
 use super::{values::check_refusals, *};
 
 #[test]
@@ -335,5 +338,58 @@ fn a_storage_whose_standby_leads_gets_no_second_database() {
             "{refused:?}"
         );
         assert!(!database(&home).exists());
+    });
+}
+
+/// Leaves what a copy does that is ended when its first page has come.
+async fn fill_in_part(path: &Path) {
+    let from = Memory::new();
+    for first in (0..3_000).step_by(1_000) {
+        let mut batch = Batch::new();
+        for at in first..first + 1_000 {
+            let put = batch.put("history", &format!("k/{at:05}"), Expect::Any, &b"1"[..]);
+            put.expect("a valid write");
+        }
+        from.apply(batch).await.expect("it is written");
+    }
+    let sqlite = Sqlite::open(path).expect("a database");
+    let some = Notify::new();
+    let copying = copy(&from, &sqlite, |at| match at.done {
+        0 => {}
+        _ => some.notify_one(),
+    });
+    tokio::select! {
+        biased;
+        () = some.notified() => {}
+        copied = copying => panic!("it is not done yet: {copied:?}"),
+    }
+    sqlite.close().await.expect("it closes");
+}
+
+#[test]
+fn a_part_of_a_storage_is_not_started_on_and_filled_again() {
+    run(async {
+        let home = Home::with(&[]);
+        let full = home.root().join("full.db");
+        fill(&full, "history", 100).await;
+        fs::create_dir_all(home.data()).expect("a directory");
+        fill_in_part(&database(&home)).await;
+        let (plugins, data) = (text(&home.plugins()), text(&home.data()));
+        let start = || octa(&home, &["run", "--plugins", &plugins, "--data", &data]);
+        let refused = start();
+        assert_eq!(refused.code, 1, "{refused:?}");
+        let told = "storage `HOME/data/octa.db` holds only a part: what was to fill it did not end\n\
+                    hint: do it again: `octa storage migrate`, or `octa storage restore BACKUP --force`\n";
+        assert!(refused.stderr.ends_with(told), "{refused:?}");
+        let backup = text(&home.root().join("part.bak"));
+        let refused = home.octa(&["backup", &backup]);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains("holds only a part"), "{refused:?}");
+        let from = format!("sqlite:{}", text(&full));
+        let copied = home.answer(&["migrate", "--from", &from]);
+        assert_eq!(copied["records"], 100);
+        let stats = home.answer(&["stats"]);
+        assert_eq!(stats["records"], 100, "{stats}");
+        Serving::begin(home).await.interrupt();
     });
 }

@@ -6,12 +6,16 @@ use super::*;
 #[track_caller]
 fn check_values(on: &impl Reached) {
     let absent = "error: there is no record `lamps/lamp_1`\n\
-                  hint: `octa storage list lamps` shows those there are\n";
+                  hint: there is no record in `lamps`; \
+                  `octa storage stats` shows the namespaces there are\n";
     on.check(&["get", "lamps", "lamp_1"], 3, absent);
     let value = r#"{"on": true, "level": 1.50}"#;
     let set = on.octa(&["set", "lamps", "lamp_1", value, "--expect", "absent"]);
     assert_eq!((set.code, set.stderr.as_str()), (0, ""));
     on.check(&["get", "lamps", "lamp_1"], 0, &format!("{value}\n"));
+    let absent = "error: there is no record `lamps/lamp_2`\n\
+                  hint: `octa storage list lamps` shows those there are\n";
+    on.check(&["get", "lamps", "lamp_2"], 3, absent);
     let version = on.answer(&["get", "lamps", "lamp_1"])["version"].clone();
     on.check(
         &["get", "lamps", "lamp_1", "--with-version"],

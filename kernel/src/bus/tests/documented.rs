@@ -8,9 +8,10 @@ use crate::lifecycle::{State, TRANSITIONS};
 const CONFIGURATION: [&str; 2] = ["kernel.call_deadline", "kernel.watch"];
 
 /// Namespaces of the storage, which look like topics; an empty one is what all begin with.
-const NAMESPACES: [&str; 4] = [
+const NAMESPACES: [&str; 5] = [
     "kernel.",
     "kernel.dead_letters",
+    "kernel.filling",
     "kernel.journal.{namespace}",
     "kernel.outbox",
 ];

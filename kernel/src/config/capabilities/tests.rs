@@ -396,8 +396,55 @@ fn a_pipeline_has_an_end() {
         let text = format!("[pipelines]\n{toml}");
         assert_eq!(parse(&text).unwrap_err(), format!("octa.toml:{expected}"));
     }
+    let told = parse("[pipelines]\n\"kernel.line\" = [\"b\"]").unwrap_err();
+    assert_eq!(
+        told,
+        "octa.toml:2:17: `pipelines.\"kernel.line\"` is a name of the kernel's own, expected one \
+         outside `kernel`"
+    );
+    parse("[pipelines]\nkernels = [\"b\"]").expect("a configuration");
     // One that is reached on two ways is no circle.
     parse("[pipelines]\na = [\"b\", \"c\"]\nb = [\"c\"]\nc = [\"d\"]").expect("a configuration");
+}
+
+#[test]
+fn a_fallback_does_not_come_back() {
+    let fallbacks = |of: &[(&str, &str)]| {
+        let lines = of.iter();
+        let lines = lines.map(|(name, other)| format!("{name} = {{ fallback = {other:?} }}\n"));
+        format!("[capabilities]\n{}", lines.collect::<String>())
+    };
+    let round = fallbacks(&[("a", "b"), ("b", "a")]);
+    let line = "[pipelines]\np = [\"x\", \"a\"]\n";
+    for (toml, expected) in [
+        (
+            round.clone(),
+            "2:18: `capabilities.a.fallback` is `\"b\"`, expected a capability that does not lead \
+             to `a`",
+        ),
+        (
+            fallbacks(&[("a", "b"), ("b", "c"), ("c", "d"), ("d", "b")]),
+            "3:18: `capabilities.b.fallback` is `\"c\"`, expected a capability that does not lead \
+             to `b`",
+        ),
+        // By way of a pipeline.
+        (
+            format!("{}{line}", fallbacks(&[("a", "p")])),
+            "2:18: `capabilities.a.fallback` is `\"p\"`, expected a capability that does not lead \
+             to `a`",
+        ),
+        // What is wrong by itself is told first.
+        (
+            format!("{round}c = {{ fallback = \"c\" }}"),
+            "4:18: `capabilities.c.fallback` is `\"c\"`, expected another capability than the one \
+             that it stands in for",
+        ),
+    ] {
+        assert_eq!(parse(&toml).unwrap_err(), format!("octa.toml:{expected}"));
+    }
+    // On two ways to one end.
+    let two = fallbacks(&[("a", "c"), ("b", "c"), ("c", "d"), ("p", "c")]);
+    parse(&format!("{two}{line}")).expect("a configuration");
 }
 
 #[test]

@@ -133,3 +133,20 @@ async fn an_interruption_without_a_death_is_no_death() {
     assert_eq!(mortal.fate.take_casualties(), []);
     assert_eq!(bench.shop.next_dead().await, "0 interrupted");
 }
+
+#[tokio::test]
+async fn what_was_handled_is_not_handled_again_after_a_refusal_of_the_handler() {
+    let mut bench = Bench::new(WAITS, |_| ());
+    bench.shop.publish(0..3);
+    let first = Mortal::begin(&bench, 1);
+    bench.handles(1, 0..1).await;
+    let asked = bench.asked(1, 1, 0).await;
+    first.is_dead.store(true, Ordering::SeqCst);
+    asked.turn_away();
+    within(first.served.lanes.gone()).await;
+    assert_eq!(bench.shop.next_dead().await, "1 unavailable");
+    assert_eq!(bench.mailbox.handle().counters().queued, 1);
+    let second = Mortal::begin(&bench, 2);
+    bench.handles(2, 2..3).await;
+    bench.end(second.served, 3).await;
+}

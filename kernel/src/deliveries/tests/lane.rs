@@ -29,6 +29,7 @@ impl Alone {
         let deliveries = bench.deliveries(&bench.instance(1));
         let (here, receiver) = watch::channel(());
         let place = Place {
+            taking: None,
             _turn: Arc::default(),
             _here: receiver,
         };

@@ -29,6 +29,7 @@ fn a_queue_moves_with_what_lies_there() {
     publish(&publisher, "lamp.on", 4).expect("it publishes");
     let first = is_ready(&mut waiting).expect("an event").result;
     assert_eq!(value(&first.expect("an event")), 2);
+    drop(waiting);
     assert_eq!(drain(&new, ours), [3, 4]);
     let ended = "not-found: the subscription 1 has ended".to_owned();
     assert_eq!(next(&old, theirs).err(), Some(ended));
@@ -171,4 +172,68 @@ fn of_a_failed_trial_nothing_is_left_and_nobody_noticed() {
     assert!(received(&mut listener).is_empty());
     publish(&old, "lamp.on", 3).expect("it publishes");
     assert_eq!(drain(&old, theirs), [3]);
+}
+
+#[test]
+fn a_queue_that_moves_takes_on_the_capacity_of_the_next_generation() {
+    let bench = Bench::new();
+    let publisher = bench.serving();
+    let (old, new) = (bench.serving(), bench.on_trial());
+    let with = |lamp: &Facilities, capacity| {
+        let asked = Request {
+            number: capacity,
+            ..request(operation::SUBSCRIBE, "lamp.on")
+        };
+        ask(lamp, &asked).expect("a number").number
+    };
+    with(&old, 2);
+    let ours = with(&new, 8);
+    new.release(Some(&old));
+    for what in 0..10 {
+        publish(&publisher, "lamp.on", what).expect("it publishes");
+    }
+    assert_eq!(drain(&new, ours), (2..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_answered_and_not_taken_comes_again() {
+    let bench = Bench::new();
+    let publisher = bench.serving();
+    let (old, new) = (bench.serving(), bench.on_trial());
+    let theirs = subscribe(&old, "lamp.on").expect("a number");
+    let ours = subscribe(&new, "lamp.on").expect("a number");
+    for what in 1..4 {
+        publish(&publisher, "lamp.on", what).expect("it publishes");
+    }
+    let answered = |waiting: &mut BoxFuture<Outcome>| {
+        let outcome = is_ready(waiting).expect("an event");
+        value(&outcome.result.expect("an event"))
+    };
+    let mut first = next(&old, theirs).expect("it waits");
+    assert_eq!(answered(&mut first), 1);
+    let mut again = next(&old, theirs).expect("it waits");
+    drop(first);
+    assert_eq!(answered(&mut again), 1);
+    drop(again);
+    let mut second = next(&old, theirs).expect("it waits");
+    assert_eq!(answered(&mut second), 2, "the first is taken");
+    drop(next(&old, theirs));
+    drop(second);
+    new.release(Some(&old));
+    assert_eq!(drain(&new, ours), [2, 3]);
+}
+
+#[test]
+fn what_was_answered_when_the_queue_moves_is_taken() {
+    let bench = Bench::new();
+    let publisher = bench.serving();
+    let (old, new) = (bench.serving(), bench.on_trial());
+    let theirs = subscribe(&old, "lamp.on").expect("a number");
+    let ours = subscribe(&new, "lamp.on").expect("a number");
+    publish(&publisher, "lamp.on", 1).expect("it publishes");
+    let mut answered = next(&old, theirs).expect("it waits");
+    assert!(is_ready(&mut answered).is_some());
+    new.release(Some(&old));
+    drop(answered);
+    assert!(drain(&new, ours).is_empty());
 }

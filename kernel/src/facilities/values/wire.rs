@@ -38,7 +38,10 @@ struct WriteIn<'a> {
     expect: Option<u64>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+/// Reads a field that is there, also if it is `null`.
+pub(in crate::facilities) fn present<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use octa_loader::Manifest;
 use octa_plugin_api::ErrorKind;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::crew::{Act, Crew, How};
+use super::{
+    crew::{Act, Crew, How},
+    house::Lamp,
+};
 
 const WORDS: &str =
     "[pipelines]\n\"work.words\" = [\"work.word\", \"work.word2\", \"work.word\"]\n";
@@ -166,14 +170,53 @@ fn the_fallback_answers_also_when_nobody_was_ever_there() {
 
 #[test]
 fn fallbacks_that_go_round_end_with_the_first_error() {
-    let crew = Crew::new(
-        "[capabilities.\"work.x\"]\nfallback = \"work.y\"\n[capabilities.\"work.y\"]\nfallback = \"work.x\"",
-    );
+    // A configuration that goes round by itself is refused.
+    let crew = Crew::new("[capabilities.\"work.x\"]\nfallback = \"work.y\"");
+    let hand = crew.hand("a");
+    announce(&crew, &hand, "work.y", Some("work.x"));
     let refused = crew.ask("work.x").expect_err("nobody is there");
-    assert!(
-        refused.starts_with("unavailable: no plugin that offers `work.y`"),
-        "{refused}"
+    assert_eq!(
+        refused,
+        "unavailable: no plugin that offers `work.y`, which stands in for `work.x`, is started \
+         (hint: `octa why work.y` shows why)"
     );
+}
+
+/// Makes known a plugin that is not started and would offer this.
+fn announce(crew: &Crew, like: &Lamp, capability: &str, fallback: Option<&str>) {
+    let mut manifest = Manifest::clone(&like.manifest);
+    manifest.name = "another".to_owned();
+    manifest.capabilities.truncate(1);
+    manifest.capabilities[0].name = capability.to_owned();
+    manifest.capabilities[0].policy.fallback = fallback.map(str::to_owned);
+    crew.house.services.announce(&manifest, true);
+}
+
+#[test]
+fn what_only_the_configuration_names_is_as_unknown_as_what_nobody_does() {
+    let crew = Crew::new(
+        "[capabilities.\"work.saef\"]\nretry = true\n\
+         [capabilities.\"work.once\"]\nfallback = \"work.twice\"\n\
+         [capabilities.\"work.twice\"]\nfallback = \"work.thrice\"\n\
+         [capabilities.\"work.thrice\"]\ncheck = true",
+    );
+    let unknown = "unknown-capability: no plugin offers the capability";
+    let told = crew.ask("work.saef");
+    assert_eq!(told, Err(format!("{unknown} `work.saef`")));
+    let hand = crew.hand("a");
+    let near = "(hint: did you mean `work.safe`?)";
+    let told = crew.ask("work.saef");
+    assert_eq!(told, Err(format!("{unknown} `work.saef` {near}")));
+    assert_eq!(crew.begun(&hand), 0);
+    // The fallback of a fallback stands in for what was called.
+    crew.house.services.unregister("a");
+    let told = crew.ask("work.once");
+    let instead = "which stands in for `work.once`";
+    assert_eq!(told, Err(format!("{unknown} `work.thrice`, {instead}")));
+    announce(&crew, &hand, "work.thrice", None);
+    let told = crew.ask("work.once").expect_err("it is not started");
+    let expect = format!("unavailable: no plugin that offers `work.thrice`, {instead}, is started");
+    assert!(told.starts_with(&expect), "{told}");
 }
 
 proptest! {
@@ -210,4 +253,35 @@ proptest! {
         crew.house.settle();
         prop_assert_eq!(crew.under_way(&hand), 0, "something goes on after {} s", limit);
     }
+}
+
+#[test]
+fn a_pipeline_that_is_late_says_at_which_step() {
+    let crew = Crew::new("[pipelines]\n\"work.words\" = [\"work.word\", \"work.word\"]");
+    let hand = crew.hand("a");
+    for act in [Act::Take(9), Act::Stall(5, 9)] {
+        crew.next(&hand, [Act::Take(1), act]);
+        let how = How {
+            limit: Some(Duration::from_secs(3)),
+            ..How::default()
+        };
+        let late = crew.end(crew.call_as("work.words", how, &json!(["a"])));
+        let late = late.expect_err("it is too late");
+        assert_eq!(late.kind(), ErrorKind::Deadline, "{late}");
+        let details = late.details().expect("details");
+        assert_eq!(details["step"], 2, "{act:?}: {late}");
+    }
+}
+
+#[test]
+fn without_time_nothing_is_begun() {
+    let crew = Crew::new("");
+    let hand = crew.hand("a");
+    let how = How {
+        limit: Some(Duration::ZERO),
+        ..How::default()
+    };
+    let late = crew.end(crew.call_as("work.once", how, &json!(null)));
+    assert_eq!(late.expect_err("no time").kind(), ErrorKind::Deadline);
+    assert_eq!(crew.begun(&hand), 0);
 }

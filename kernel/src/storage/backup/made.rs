@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::super::sqlite::{Lock, files};
-use super::super::{CopyError, OpenError, Sqlite, StorageError};
+use super::super::{CopyError, Half, OpenError, Sqlite, StorageAdapter, StorageError, half};
 use super::error::{BackupError, READ, about, io};
 use super::set_aside;
 
@@ -128,6 +128,18 @@ impl Unpacked {
         })
     }
 
+    /// What was to be filled and is not whole is no backup of anything.
+    pub(super) async fn refuse_part(&self) -> Result<(), BackupError> {
+        let part = half(&self.sqlite).await;
+        match part.map_err(|error| self.unreadable(error))? {
+            None => Ok(()),
+            Some(Half { aside }) => Err(BackupError::Restore {
+                path: self.backup.clone(),
+                source: CopyError::Half { aside },
+            }),
+        }
+    }
+
     /// Makes of the copy of a standby one that leads: nothing would start on it.
     pub(super) async fn lead(&self) -> Result<(), BackupError> {
         let header = self.sqlite.own_header();
@@ -137,6 +149,15 @@ impl Unpacked {
             raised.map_err(|error| self.unreadable(error))?;
         }
         Ok(())
+    }
+
+    /// Lets what is written to it take versions that the database in whose place it comes has not given.
+    pub(super) async fn go_on_behind(&self, last_version: u64) -> Result<(), BackupError> {
+        let raised = self.sqlite.replicate(&[], last_version).await;
+        raised.map_err(|error| BackupError::Restore {
+            path: self.backup.clone(),
+            source: CopyError::Write(error),
+        })
     }
 
     pub(super) fn unreadable(&self, error: StorageError) -> BackupError {

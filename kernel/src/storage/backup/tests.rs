@@ -1,5 +1,7 @@
 //! Backups that are made and restored, and those that are not, for what is in their way.
 
+mod after;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 

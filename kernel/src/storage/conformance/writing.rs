@@ -86,6 +86,17 @@ async fn meets_expectations(storage: Storage) {
         "nothing was there"
     );
 
+    assert!(
+        !delete(Expect::Version(0)).await.expect("is absent"),
+        "a deletion of nothing deletes something"
+    );
+    let zero = put(Expect::Version(0)).await.expect("is absent");
+    assert_conflict(
+        put(Expect::Version(0)).await,
+        Expect::Version(0),
+        Some(zero),
+    );
+    assert!(delete(Expect::Version(zero)).await.expect("is there"));
     let first = put(Expect::Absent).await.expect("is absent");
     assert_conflict(put(Expect::Absent).await, Expect::Absent, Some(first));
     let second = put(Expect::Version(first)).await.expect("has the version");

@@ -75,6 +75,16 @@ pub enum PostgresError {
         /// The server's words.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The server wants a password, and there is none.
+    #[error(
+        "the PostgreSQL server of `{store}` wants a password of the user `{user}`, and none is given"
+    )]
+    NoPassword {
+        /// The database.
+        store: Arc<str>,
+        /// The user.
+        user: String,
+    },
     /// The server has no such database.
     #[error("the PostgreSQL server has no database for `{store}`")]
     NoDatabase {
@@ -164,6 +174,9 @@ impl PostgresError {
             Self::Credentials { user, .. } => {
                 format!("check the password, and what `pg_hba.conf` of the server says of `{user}`")
             }
+            Self::NoPassword { .. } => "write `password = { file = \"…\" }` beside the address in `[storage]`, or set \
+                                        `PGPASSWORD` for an address on the command line"
+                .to_owned(),
             Self::NoDatabase { create, .. } => format!("create it: {create}"),
             Self::Encoding { .. } => {
                 "create the database with `ENCODING 'UTF8' TEMPLATE template0`".to_owned()

@@ -156,11 +156,7 @@ impl Server {
                 PostgresError::NoDatabase { store, create }
             }
             Some("42501") => self.missing(what, &source.to_string()),
-            None if is_without => PostgresError::Credentials {
-                store,
-                user,
-                source,
-            },
+            None if is_without => PostgresError::NoPassword { store, user },
             None if is_tls => PostgresError::Tls { store, source },
             _ if is_lost => PostgresError::Unreachable { store, source },
             _ => PostgresError::Refused {

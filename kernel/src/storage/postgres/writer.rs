@@ -12,6 +12,7 @@ use super::super::StorageError;
 use super::super::batch::{Batch, Outcome};
 use super::super::change::Change;
 use super::super::plan::{Plan, Refusal};
+use super::super::tail::KEPT_CHANGES;
 use super::error::{self, unavailable};
 use super::known::{Asked, Known};
 use super::queue::{Job, Reply, Ticket};
@@ -26,6 +27,8 @@ use crate::backoff::backoff;
 const GROUP: usize = 256;
 /// The same, where values are large.
 const GROUP_BYTES: usize = 4 << 20;
+/// The same, where batches are. All of a group is told at once: who watches must not miss the first of it.
+const GROUP_WRITES: usize = KEPT_CHANGES / 4;
 /// So many changes, or their bytes, are written between two looks at what is kept for watches.
 const UNTRIMMED: usize = 4_096;
 const UNTRIMMED_BYTES: usize = 8 << 20;
@@ -135,11 +138,12 @@ impl Writer {
 
     /// Takes the batches that wait already.
     fn gather(&mut self, first: Waiting, jobs: &mut mpsc::Receiver<Job>) -> Vec<Waiting> {
-        let mut bytes = first.0.bytes();
+        let (mut writes, mut bytes) = (first.0.writes().len(), first.0.bytes());
         let mut group = vec![first];
-        while group.len() < GROUP && bytes < GROUP_BYTES {
+        while group.len() < GROUP && writes < GROUP_WRITES && bytes < GROUP_BYTES {
             match jobs.try_recv().ok() {
                 Some(Job::Apply(batch, ticket)) => {
+                    writes += batch.writes().len();
                     bytes += batch.bytes();
                     group.push((batch, ticket));
                 }

@@ -204,6 +204,12 @@ pub(super) fn open(path: &Path, is_checked: bool) -> Result<Opened, OpenError> {
         let id = id.to_owned();
         return Err(OpenError::of(&path, Damage::Emptied { id }.into()));
     }
+    if let (Content::Nothing, Some(id)) = (content, lock.id()) {
+        ::log::warn!(
+            "storage `{}`: the database `{id}` that was here is gone; an empty one takes its place",
+            path.display()
+        );
+    }
     let header =
         prepare(&mut connection, content, is_checked).map_err(|e| OpenError::of(&path, e))?;
     lock.say(Some(header.id.to_string()));

@@ -4,6 +4,8 @@ mod child;
 mod damage;
 mod disks;
 mod formats;
+mod groups;
+mod holding;
 mod killed;
 mod log;
 mod moved;

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::thread;
+use std::{iter, thread};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::StorageError;
 use super::super::batch::{Batch, Outcome};
 use super::super::change::{Change, Usage};
 use super::super::plan::{Plan, Present, Refusal};
 use super::super::record::Address;
-use super::super::tail::Tail;
+use super::super::tail::{KEPT_CHANGES, Tail};
+use super::super::{StorageError, Trouble};
 use super::damage::{Fault, is_failed_write};
 use super::header::Header;
 use super::health::Health;
@@ -24,6 +24,8 @@ use super::rows::Rows;
 const GROUP: usize = 256;
 /// The same, where values are large.
 const GROUP_BYTES: usize = 4 << 20;
+/// The same, where batches are. All of a group is told at once: who watches must not miss the first of it.
+const GROUP_CHANGES: usize = KEPT_CHANGES / 4;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
@@ -35,6 +37,17 @@ pub(super) enum Job {
     Replicate(Vec<Change>, u64, Reply<()>),
     /// Changes what the file says of itself, but for its version.
     Mark(Mark, Reply<Header>),
+}
+
+impl Job {
+    /// What nobody waits for any more is not begun.
+    fn is_awaited(&self) -> bool {
+        !match self {
+            Self::Apply(_, reply) => reply.is_closed(),
+            Self::Replicate(.., reply) => reply.is_closed(),
+            Self::Mark(_, reply) => reply.is_closed(),
+        }
+    }
 }
 
 /// The part that a file is to play.
@@ -81,9 +94,14 @@ impl Writer {
     }
 
     /// Tells in the end whether the file has everything, without its log.
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) -> Result<(), StorageError> {
+    pub(super) fn run(
+        mut self,
+        mut jobs: mpsc::UnboundedReceiver<Job>,
+    ) -> Result<(), StorageError> {
         while let Some(job) = self.next.take().or_else(|| jobs.blocking_recv()) {
-            self.serve(job, &mut jobs);
+            if job.is_awaited() {
+                self.serve(job, &mut jobs);
+            }
         }
         self.seal()
     }
@@ -105,8 +123,8 @@ impl Writer {
         })
     }
 
-    /// Nobody hears an answer before the commit; who stopped listening has lost it, not the write.
-    pub(super) fn serve(&mut self, job: Job, more: &mut mpsc::Receiver<Job>) {
+    /// Nobody hears an answer before the commit; who stopped listening meanwhile has lost it, not the write.
+    pub(super) fn serve(&mut self, job: Job, more: &mut mpsc::UnboundedReceiver<Job>) {
         match job {
             Job::Apply(batch, reply) => self.serve_group((batch, reply), more),
             Job::Replicate(changes, last_version, reply) => {
@@ -120,19 +138,19 @@ impl Writer {
         }
     }
 
-    fn serve_group(&mut self, first: Waiting, more: &mut mpsc::Receiver<Job>) {
+    /// What keeps one batch of a group from being written keeps none of the others.
+    fn serve_group(&mut self, first: Waiting, more: &mut mpsc::UnboundedReceiver<Job>) {
         let mut group = vec![first];
-        match self.attempt(|writer| writer.commit(&mut group, more)) {
-            Ok(answers) => {
-                for ((_, reply), answer) in group.into_iter().zip(answers) {
-                    drop(reply.send(answer.map_err(StorageError::from)));
+        let done = self.attempt(|writer| writer.commit(&mut group, Some(more)));
+        match done {
+            Err(error) if group.len() > 1 && is_perhaps_of_one(&error) => {
+                for waiting in group {
+                    let mut alone = vec![waiting];
+                    let done = self.attempt(|writer| writer.commit(&mut alone, None));
+                    answer(alone, done);
                 }
             }
-            Err(error) => {
-                for (_, reply) in group {
-                    drop(reply.send(Err(error.clone())));
-                }
-            }
+            done => answer(group, done),
         }
     }
 
@@ -168,11 +186,12 @@ impl Writer {
         }
     }
 
-    /// An error of the database undoes the whole group; a refusal only its own batch.
+    /// An error of the database undoes the whole group; a refusal only its own batch. With `more`, what comes
+    /// meanwhile joins the group.
     fn commit(
         &mut self,
         group: &mut Vec<Waiting>,
-        more: &mut mpsc::Receiver<Job>,
+        mut more: Option<&mut mpsc::UnboundedReceiver<Job>>,
     ) -> Result<Written<Vec<Answer>>, Fault> {
         let transaction = begin(&mut self.connection)?;
         let mut plan = Plan::new(self.header.last_version);
@@ -183,15 +202,21 @@ impl Writer {
             answers.push(plan.add(batch, &mut Rows(&transaction))?);
             let added = plan.changes().get(planned..).unwrap_or_default();
             bytes += added.iter().map(Change::bytes).sum::<usize>();
+            let Some(more) = &mut more else {
+                continue;
+            };
             // What arrived meanwhile goes into the same commit, and there is time for those who
             // were answered together last time and are about to write again.
             if answers.len() < self.last_group && more.is_empty() {
                 thread::yield_now();
             }
-            if group.len() < GROUP && bytes < GROUP_BYTES && self.next.is_none() {
-                match more.try_recv() {
-                    Ok(Job::Apply(batch, reply)) => group.push((batch, reply)),
-                    other => self.next = other.ok(),
+            let is_full = group.len() >= GROUP
+                || bytes >= GROUP_BYTES
+                || plan.changes().len() >= GROUP_CHANGES;
+            if !is_full && self.next.is_none() {
+                match awaited(more) {
+                    Some(Job::Apply(batch, reply)) => group.push((batch, reply)),
+                    other => self.next = other,
                 }
             }
         }
@@ -274,6 +299,29 @@ struct Written<T> {
     answer: T,
     header: Header,
     changes: Vec<Change>,
+}
+
+/// Takes a job that lies there and is waited for.
+fn awaited(jobs: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
+    iter::from_fn(|| jobs.try_recv().ok()).find(Job::is_awaited)
+}
+
+/// Whether a group may have failed for what a single batch of it met with.
+fn is_perhaps_of_one(error: &StorageError) -> bool {
+    let StorageError::Unavailable { trouble, .. } = error else {
+        return false;
+    };
+    matches!(trouble, Trouble::Corrupt | Trouble::Full)
+}
+
+fn answer(group: Vec<Waiting>, done: Result<Vec<Answer>, StorageError>) {
+    let replies = group.into_iter().map(|(_, reply)| reply);
+    match done {
+        Ok(answers) => replies.zip(answers).for_each(|(reply, answer)| {
+            drop(reply.send(answer.map_err(StorageError::from)));
+        }),
+        Err(error) => replies.for_each(|reply| drop(reply.send(Err(error.clone())))),
+    }
 }
 
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {

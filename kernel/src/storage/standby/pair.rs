@@ -137,7 +137,11 @@ pub(crate) fn open(
         Slot::Path => of_path.seen,
         Slot::Standby => of_standby.seen,
     };
+    let is_new = matches!(expected, Seen::Away | Seen::Missing { .. });
     let (primary, site) = open_lead(&lead, &follower, expected, options)?;
+    if is_new {
+        tell_made(&primary);
+    }
     if other == Other::Former {
         let aside = set_aside(&follower)?;
         log::warn!(
@@ -151,9 +155,8 @@ pub(crate) fn open(
 }
 
 fn open_alone(path: &Path, options: SqliteOptions) -> Result<Sqlite, PairError> {
-    if let Ok(Some(header)) = Sqlite::header(path)
-        && header.following
-    {
+    let header = Sqlite::header(path);
+    if matches!(&header, Ok(Some(header)) if header.following) {
         let path = path.to_owned();
         return Err(PairError::Standby { path });
     }
@@ -164,7 +167,16 @@ fn open_alone(path: &Path, options: SqliteOptions) -> Result<Sqlite, PairError> 
         let path = path.clone();
         return Err(PairError::TakenOver { path, trace });
     }
-    Ok(options.open(path)?)
+    let storage = options.open(path)?;
+    if matches!(header, Ok(None)) {
+        tell_made(&storage);
+    }
+    Ok(storage)
+}
+
+/// An empty database where somebody expects theirs is to be seen.
+fn tell_made(storage: &Sqlite) {
+    log::info!("storage `{}` is new and empty", storage.path().display());
 }
 
 fn open_lead(

@@ -15,7 +15,7 @@ use octa_plugin_api::{Error, Payload};
 use octa_wire::{
     Answer, Envelope, Hello, Limits, NO_DEADLINE, PROTOCOL, Sandbox, ToKernel, ToWorker, Welcome,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What the worker under test says.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,6 +214,23 @@ impl Kernel {
             answer: Answer {
                 number: 3,
                 payload: b"null",
+                ..Answer::default()
+            },
+        });
+    }
+
+    /// Answers a wait for an event.
+    pub(crate) fn tell(&self, operation: u64, event: u32) {
+        let headers = json!({
+            "id": 1, "topic": "worker-fixture.event", "source": "test",
+            "time": 0, "sequence": 1, "correlation": "0",
+        });
+        self.say(&ToWorker::Reply {
+            instance: INSTANCE,
+            operation,
+            answer: Answer {
+                payload: event.to_string().as_bytes(),
+                headers: headers.to_string().as_bytes(),
                 ..Answer::default()
             },
         });

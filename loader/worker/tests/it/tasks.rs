@@ -97,3 +97,67 @@ fn frozen_tasks_stand_still_until_they_thaw() {
     cancel(&kernel, task);
     ended(&mut kernel, task).expect_err("it was cancelled while it stood still");
 }
+
+/// A task that waits for events; answers the operation.
+fn listen(kernel: &mut Kernel) -> u64 {
+    let call = kernel.begin("listen", &Value::Null);
+    let subscribed = kernel.submitted("worker-fixture.event");
+    kernel.reply(subscribed);
+    kernel.answer(call).result.expect("a task");
+    let task = kernel.await_that("a task", |heard| match heard {
+        Heard::Spawned(task) => Some(*task),
+        _ => None,
+    });
+    start(kernel, task);
+    kernel.submitted(NEXT_EVENT)
+}
+
+/// The target of a wait for an event.
+const NEXT_EVENT: &str = "";
+
+#[test]
+fn no_event_is_waited_for_while_tasks_stand_still() {
+    let mut kernel = Kernel::ready();
+    let waiting = listen(&mut kernel);
+    let frozen = kernel.control(INSTANCE, control::FREEZE);
+    kernel.answer(frozen).result.expect("none is under way");
+    assert!(kernel.has_heard(|heard| *heard == Heard::CancelOperation(waiting)));
+    // It crossed the end of the wait.
+    kernel.tell(waiting, 1);
+    kernel.catch_up();
+    assert!(!has_submitted(&kernel));
+    let thawed = kernel.control(INSTANCE, control::THAW);
+    kernel.answer(thawed).result.expect("it thaws");
+    let again = kernel.submitted(NEXT_EVENT);
+    kernel.tell(again, 2);
+    let said = kernel.submitted("worker-fixture.heard");
+    kernel.reply(said);
+    kernel.submitted(NEXT_EVENT);
+}
+
+/// A call that waits for an event and does not look at what came; answers the operation.
+fn ignore(kernel: &mut Kernel) -> (u64, u64) {
+    let call = kernel.begin("ignore", &Value::Null);
+    let subscribed = kernel.submitted("worker-fixture.event");
+    kernel.reply(subscribed);
+    let waiting = kernel.submitted(NEXT_EVENT);
+    kernel.tell(waiting, 1);
+    // It is here after that.
+    kernel.catch_up();
+    (call, waiting)
+}
+
+#[test]
+fn an_event_that_came_and_is_not_taken_is_given_back() {
+    let mut kernel = Kernel::ready();
+    let (_, waiting) = ignore(&mut kernel);
+    let frozen = kernel.control(INSTANCE, control::FREEZE);
+    kernel.answer(frozen).result.expect("none is under way");
+    assert!(kernel.has_heard(|heard| *heard == Heard::CancelOperation(waiting)));
+
+    let mut kernel = Kernel::ready();
+    let (id, waiting) = ignore(&mut kernel);
+    kernel.say(&ToWorker::Cancel { id });
+    kernel.answer(id).result.expect_err("it was cancelled");
+    kernel.await_heard(&Heard::CancelOperation(waiting));
+}

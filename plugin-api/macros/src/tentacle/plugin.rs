@@ -18,6 +18,7 @@ pub(crate) struct Plugin {
     pub(crate) placement: Option<String>,
     pub(crate) own_allocator: bool,
     publishes: Vec<LitStr>,
+    subscribes: Vec<LitStr>,
     calls: Vec<LitStr>,
     storage: Vec<LitStr>,
     state: Vec<LitStr>,
@@ -32,11 +33,12 @@ pub(crate) struct Need {
     pub(crate) optional: bool,
 }
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "name",
     "storage",
     "state",
     "publishes",
+    "subscribes",
     "calls",
     "needs",
     "state_version",
@@ -61,6 +63,7 @@ impl Plugin {
             placement: settings.word("placement", &placements)?,
             own_allocator: allocator.is_some_and(|allocator| allocator == "own"),
             publishes: settings.texts("publishes")?,
+            subscribes: settings.texts("subscribes")?,
             calls: settings.texts("calls")?,
             storage: settings.texts("storage")?,
             state: settings.texts("state")?,
@@ -69,6 +72,7 @@ impl Plugin {
         plugin
             .publishes
             .iter()
+            .chain(&plugin.subscribes)
             .chain(&plugin.calls)
             .try_for_each(names::pattern)?;
         plugin
@@ -80,9 +84,10 @@ impl Plugin {
     }
 
     /// What the plugin asks to reach, by the manifest's names.
-    pub(crate) fn permissions(&self) -> [(&'static str, &[LitStr]); 4] {
+    pub(crate) fn permissions(&self) -> [(&'static str, &[LitStr]); 5] {
         [
             ("publish", &self.publishes),
+            ("subscribe", &self.subscribes),
             ("call", &self.calls),
             ("storage", &self.storage),
             ("state", &self.state),

@@ -44,4 +44,10 @@ struct Long;
 #[tentacle(name = "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghijk")]
 impl Long {}
 
+#[derive(Default)]
+struct Doors;
+
+#[tentacle(name = "doors", subscribes("door.*", "door.**.open"))]
+impl Doors {}
+
 fn main() {}

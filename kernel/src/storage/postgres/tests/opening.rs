@@ -30,10 +30,13 @@ fn who_is_not_known_is_told_so() {
         format!("the PostgreSQL server of `{store}` refused the user `guarded` or the password");
     let wrong = refused(PostgresConfig::new(&url).password("wrong secret"));
     check(&wrong, &expect, "check the password");
+    let without = format!(
+        "the PostgreSQL server of `{store}` wants a password of the user `guarded`, and none is given"
+    );
     check(
         &refused(PostgresConfig::new(&url)),
-        &expect,
-        "check the password",
+        &without,
+        "beside the address in `[storage]`",
     );
     let nobody = refused(PostgresConfig::new(database.url_for("nobody")).password("secret"));
     let expect = expect.replace("guarded` or", "nobody` or");

@@ -67,3 +67,32 @@ async fn a_look_that_is_refused_refuses_no_write() {
     assert!(writer.refusals > 0, "the look was refused");
     assert_eq!(writer.shared.watches.seen(), before + 1);
 }
+
+/// All of a group is told at once, and kept with it: who watches must not miss the first of it.
+#[tokio::test]
+async fn a_group_of_large_batches_is_small() {
+    let Some(server) = postgres() else { return };
+    let database = server.database("groups");
+    let config = PostgresConfig::new(database.url());
+    let opened = Postgres::open(config.clone()).await;
+    drop(opened.expect("the schema is made"));
+    let mut writer = writer(&config).await;
+    let (queue, mut jobs) = mpsc::channel(32);
+    for _ in 0..32 {
+        let mut batch = Batch::new();
+        for at in 0..1_000 {
+            let put = batch.put("a", &at.to_string(), Expect::Any, &b"1"[..]);
+            put.expect("a valid write");
+        }
+        let (reply, _) = Reply::until(Instant::now() + Duration::from_secs(600));
+        let job = Job::Apply(batch, Ticket::new(reply, Arc::default()));
+        queue.try_send(job).expect("there is room");
+    }
+    let mut gathered = 0;
+    while let Ok(Job::Apply(batch, ticket)) = jobs.try_recv() {
+        let group = writer.gather((batch, ticket), &mut jobs);
+        assert!(group.len() * 1_000 <= KEPT_CHANGES / 2, "{}", group.len());
+        gathered += group.len();
+    }
+    assert_eq!(gathered, 32);
+}

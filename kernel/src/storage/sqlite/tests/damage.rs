@@ -9,7 +9,7 @@ use super::*;
 
 /// Everything that can be read from a database.
 #[derive(Debug, PartialEq)]
-struct All {
+pub(super) struct All {
     header: Header,
     usage: Vec<(Arc<str>, Usage)>,
     changes: Vec<Change>,
@@ -42,7 +42,7 @@ async fn read(sqlite: &Sqlite) -> Result<All, StorageError> {
 }
 
 /// A database of small pages, so that a small file has some of every kind.
-async fn small(path: &Path) -> All {
+pub(super) async fn small(path: &Path) -> All {
     other(path.to_owned(), "PRAGMA page_size = 512; VACUUM");
     let sqlite = Arc::new(open(path));
     let storage = Storage::of(sqlite.clone());
@@ -152,7 +152,7 @@ async fn pair(directory: &TempDir) -> (PathBuf, Vec<u8>) {
 }
 
 /// Finds the last place of `part`.
-fn place(bytes: &[u8], part: &[u8]) -> usize {
+pub(super) fn place(bytes: &[u8], part: &[u8]) -> usize {
     let place = bytes.windows(part.len()).rposition(|found| found == part);
     place.expect("is in the file")
 }
