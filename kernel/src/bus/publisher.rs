@@ -168,8 +168,21 @@ impl Publisher {
 
 impl Aftermath {
     /// Offers the event to one queue; 1 if its subscription is open, else 0.
+    #[inline]
     fn hand(&mut self, hub: &Hub, queue: &Arc<Queue>, event: Arc<Event>) -> usize {
         match queue.push(event) {
+            Push::Queued(consumer) => {
+                self.consumers.extend(consumer);
+                1
+            }
+            other => self.not_queued(hub, queue, other),
+        }
+    }
+
+    /// Apart, so that the way of an event that finds room makes no room for what it does not need.
+    #[cold]
+    fn not_queued(&mut self, hub: &Hub, queue: &Arc<Queue>, pushed: Push) -> usize {
+        match pushed {
             Push::Queued(consumer) => self.consumers.extend(consumer),
             Push::Dropped { event, tell } => {
                 self.displaced.extend(event);
